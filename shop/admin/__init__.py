@@ -1,0 +1,7 @@
+"""The order desk."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """."""

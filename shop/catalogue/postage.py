@@ -1,0 +1,61 @@
+"""Where parcels go and what that costs."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
+from shop.markets import REGIONS
+from shop.money import Money
+
+
+def zone_of(session: Session, country: str) -> PostageZone | None:
+    """The zone a country belongs to, whether it is on or off; ``None`` for a country nothing is posted to."""
+    return session.scalar(
+        select(PostageZone)
+        .join(ZoneCountry, ZoneCountry.zone_id == PostageZone.id)
+        .where(ZoneCountry.country == country)
+    )
+
+
+def zones(session: Session) -> list[PostageZone]:
+    return list(session.scalars(select(PostageZone).order_by(PostageZone.position)))
+
+
+def is_refused(session: Session, country: str) -> bool:
+    return session.get(RefusedCountry, country) is not None
+
+
+def not_sent(session: Session, country: str) -> set[int]:
+    """Ids of the editions that may not be sent to a country."""
+    return set(session.scalars(select(NotSent.edition_id).where(NotSent.country == country)))
+
+
+def northern_ireland_served(session: Session) -> bool:
+    """Whether parcels go to Northern Ireland, where the EU's product rules hold for consumers."""
+    off = select(PostageZone.id).where(PostageZone.holds_northern_ireland, ~PostageZone.enabled).limit(1)
+    return session.scalar(off) is None
+
+
+def in_northern_ireland(country: str, postal_code: str) -> bool:
+    """BT is Northern Ireland's postcode area (Royal Mail)."""
+    return country == "GB" and "".join(postal_code.upper().split()).startswith("BT")
+
+
+def postage(zone: PostageZone, grams: int) -> Money:
+    """What a parcel of so many grams costs to a zone, in its region's currency."""
+    currency = REGIONS[zone.region].currency
+    for band in zone.bands:
+        if grams <= band.up_to_grams:
+            return Money(band.amount, currency)
+    last = zone.bands[-1]
+    if zone.further_grams is None or zone.further_amount is None:
+        raise LookupError(f"{zone.slug} has no band for {grams} g")
+    begun = -(-(grams - last.up_to_grams) // zone.further_grams)
+    return Money(last.amount + begun * zone.further_amount, currency)
+
+
+def carries(zone: PostageZone, grams: int) -> bool:
+    """Whether any band of the zone takes a parcel of this weight."""
+    return bool(zone.bands) and (zone.further_grams is not None or grams <= zone.bands[-1].up_to_grams)

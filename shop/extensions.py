@@ -1,0 +1,71 @@
+"""The bare extensions, and typed ways to what ``create_app`` has put together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from flask import current_app, g, has_request_context
+from flask_babel import Babel
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+
+from shop import staff, stock, throttle, trader
+from shop.catalogue import models as catalogue_models
+from shop.clock import Clock
+from shop.content import models as content_models
+from shop.database import Base
+from shop.letters import models as letter_models
+from shop.letters.mailer import Mailer
+from shop.libraries import models as library_models
+from shop.orders import models as order_models
+from shop.payments import models as payment_models
+from shop.payments.gateway import PaymentGateway
+from shop.settings import Settings
+
+TABLES = (
+    catalogue_models,
+    content_models,
+    letter_models,
+    library_models,
+    order_models,
+    payment_models,
+    staff,
+    stock,
+    throttle,
+    trader,
+)
+"""Every room that has tables, so that migrations see them all."""
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate()
+babel = Babel()
+csrf = CSRFProtect()
+
+
+def settings() -> Settings:
+    return cast(Settings, current_app.extensions["shop.settings"])
+
+
+def gateway() -> PaymentGateway:
+    return cast(PaymentGateway, current_app.extensions["shop.gateway"])
+
+
+def mailer() -> Mailer:
+    return cast(Mailer, current_app.extensions["shop.mailer"])
+
+
+def now() -> datetime:
+    """The instant of this request: read once, the same to its end."""
+    clock = cast(Clock, current_app.extensions["shop.clock"])
+    if not has_request_context():
+        return clock.now()
+    if "now" not in g:
+        g.now = clock.now()
+    return cast(datetime, g.now)
+
+
+def select_locale() -> str:
+    """The locale that the page's address, or the person signed in, has chosen."""
+    return cast(str, g.get("locale", "en_GB"))

@@ -1,0 +1,89 @@
+"""The outbox."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.database import Base
+
+
+class Kind(enum.StrEnum):
+    """Every letter the shop writes; each has templates ``letters/{kind}.txt`` and ``letters/{kind}.html``."""
+
+    ORDER_PAID = "order_paid"
+    """To the buyer: confirmation on a durable medium."""
+    PAYMENT_DELAYED = "payment_delayed"
+    """To the buyer: the order is complete, its money is on the way."""
+    PAYMENT_FAILED = "payment_failed"
+    """To the buyer: a delayed payment did not arrive."""
+    POSTED = "posted"
+    REFUNDED = "refunded"
+    LATE_PAYMENT_REFUNDED = "late_payment_refunded"
+    """To the buyer: the copies were gone when the money came; all of it goes back."""
+    SECOND_PAYMENT_REFUNDED = "second_payment_refunded"
+    """To the buyer: the order was paid twice; the second payment goes back."""
+    REFUND_FAILED = "refund_failed"
+    """To the buyer: the bank refused the refund; we shall write how to pay otherwise."""
+    ORDER_LINK = "order_link"
+    """To the buyer: the order page's address again."""
+    LIBRARY_ORDER = "library_order"
+    """To the distributor (or, without one, the shopkeeper)."""
+    LIBRARY_ACKNOWLEDGED = "library_acknowledged"
+    NEW_ORDER = "new_order"
+    """To the shopkeeper: an order was paid."""
+    ATTENTION = "attention"
+    """To the shopkeeper: something needs a person."""
+
+
+SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION)
+
+
+class LetterState(enum.StrEnum):
+    OWED = "owed"
+    SENT = "sent"
+    FAILED = "failed"
+    """Refused for good; the order desk shows it."""
+
+
+class Letter(Base):
+    """One letter to one person: exactly one row for a kind, a cause and a copy.
+
+    ``context`` is all it says, frozen when it was owed, so that a repetition is the same letter. The row holds
+    personal data and may be erased.
+    """
+
+    __tablename__ = "letter"
+    __table_args__ = (
+        UniqueConstraint("kind", "cause", "recipient", "copy"),
+        Index("ix_letter_state_due_at", "state", "due_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[Kind]
+    cause: Mapped[str] = mapped_column(String(100))
+    """What it follows from: ``payment:12``, ``shipment:3`` …"""
+    copy: Mapped[int] = mapped_column(default=0)
+    """0 for the letter itself, 1 … for re-sends asked for by a person."""
+    recipient: Mapped[str] = mapped_column(String(320))
+    reply_to: Mapped[str] = mapped_column(String(320), default="")
+    locale: Mapped[str] = mapped_column(String(16))
+    """Babel locale: ``en_GB``, ``en_US``, ``ru``."""
+    context: Mapped[dict[str, Any]] = mapped_column(JSON)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"), index=True)
+    library_order_id: Mapped[int | None] = mapped_column(ForeignKey("library_order.id"), index=True)
+    message_id: Mapped[str] = mapped_column(String(200), default="")
+    state: Mapped[LetterState] = mapped_column(default=LetterState.OWED)
+    owed_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    claimed_until: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    sent_at: Mapped[datetime | None]
+    subject: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    """What was sent, kept so that the order desk can show it."""

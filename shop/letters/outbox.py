@@ -1,0 +1,101 @@
+"""Owing a letter: a row in the same transaction as its cause."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shop.database import add_once
+from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
+from shop.staff import shopkeepers
+
+JOINED_WITHIN = timedelta(minutes=10)
+LOCALES = {"en": "en_GB", "ru": "ru"}
+
+
+def owe(
+    session: Session,
+    kind: Kind,
+    cause: str,
+    recipient: str,
+    locale: str,
+    context: dict[str, Any],
+    now: datetime,
+    *,
+    order_id: int | None = None,
+    library_order_id: int | None = None,
+    reply_to: str = "",
+    copy: int = 0,
+    due_at: datetime | None = None,
+) -> bool:
+    """Owe one letter; a second call for the same kind, cause and recipient adds nothing. ``context`` is JSON.
+
+    Sums in it are ``{"amount": minor units, "currency": code}``, instants ISO 8601.
+    """
+    return add_once(
+        session,
+        Letter,
+        kind=kind,
+        cause=cause,
+        copy=copy,
+        recipient=recipient,
+        reply_to=reply_to,
+        locale=locale,
+        context=context,
+        order_id=order_id,
+        library_order_id=library_order_id,
+        message_id="",
+        state=LetterState.OWED,
+        owed_at=now,
+        due_at=due_at or now,
+        tries=0,
+        last_error="",
+        subject="",
+        text="",
+    )
+
+
+def owe_shopkeepers(
+    session: Session,
+    kind: Kind,
+    cause: str,
+    context: dict[str, Any],
+    now: datetime,
+    order_id: int | None = None,
+) -> None:
+    """Owe the people of the order desk a letter, each in his language.
+
+    What falls within ten minutes of the last one waits and is joined with what follows.
+    """
+    for person in shopkeepers(session):
+        last = session.scalar(
+            select(func.max(Letter.sent_at)).where(Letter.recipient == person.email, Letter.kind.in_(SHOPKEEPER))
+        )
+        due = max(now, last + JOINED_WITHIN) if last else now
+        locale = LOCALES.get(person.language, person.language)
+        owe(session, kind, cause, person.email, locale, context, now, order_id=order_id, due_at=due)
+
+
+def again(session: Session, letter: Letter, now: datetime) -> None:
+    """Send a letter once more: another row, never the same one."""
+    last = session.scalar(
+        select(func.max(Letter.copy)).where(
+            Letter.kind == letter.kind, Letter.cause == letter.cause, Letter.recipient == letter.recipient
+        )
+    )
+    owe(
+        session,
+        letter.kind,
+        letter.cause,
+        letter.recipient,
+        letter.locale,
+        letter.context,
+        now,
+        order_id=letter.order_id,
+        library_order_id=letter.library_order_id,
+        reply_to=letter.reply_to,
+        copy=(last or 0) + 1,
+    )

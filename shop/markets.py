@@ -1,0 +1,134 @@
+"""Languages × regions: the first part of each public address, and how dates, sums and countries are written there.
+
+The markets themselves are data (``shop/data/markets.toml``); a third language or region is an entry there.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_currency, format_decimal
+
+from shop.money import Currency, Money
+
+DATA = Path(__file__).parent / "data"
+SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where a price list holds: one currency, and the country whose delivered price is shown first."""
+
+    code: str
+    currency: Currency
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One language in one region, such as ``ru-us``."""
+
+    slug: str
+    language: str
+    region: Region
+    locale: str
+    checkout_locale: str
+
+    @property
+    def currency(self) -> Currency:
+        return self.region.currency
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+def _read() -> tuple[dict[str, Region], dict[str, Market], dict[str, str], dict[str, str]]:
+    data = tomllib.loads((DATA / "markets.toml").read_text())
+    regions = {
+        code: Region(code, Currency(each["currency"]), each["home"]) for code, each in data["regions"].items()
+    }
+    markets = {}
+    for slug, each in data["markets"].items():
+        language, region = slug.split("-")
+        markets[slug] = Market(slug, language, regions[region], each["locale"], each["stripe"])
+    names = {code: each["name"] for code, each in data["languages"].items()}
+    fallbacks = {code: f"{code}-{each['fallback_region']}" for code, each in data["languages"].items()}
+    return regions, markets, names, fallbacks
+
+
+REGIONS, MARKETS, LANGUAGES, GENERIC = _read()
+DEFAULT = MARKETS["en-gb"]
+COUNTRIES = frozenset(
+    code
+    for line in (DATA / "countries.txt").read_text().splitlines()
+    if not line.startswith("#")
+    for code in line.split()
+)
+
+
+def market(language: str, region: str) -> Market:
+    """The market of a language in a region; raises ``KeyError`` for one that is not kept."""
+    return MARKETS[f"{language}-{region}"]
+
+
+def negotiate(accepted: Iterable[tuple[str, float]]) -> Market:
+    """Choose a market from ``Accept-Language`` as (tag, quality) pairs, by the reader's own order of preference.
+
+    A tag that names a market is that market (``en-US``), any other tag of a kept language its generic one.
+    """
+    wanted = sorted((pair for pair in accepted if pair[1] > 0), key=lambda pair: -pair[1])
+    for tag, _quality in wanted:
+        parts = tag.lower().replace("_", "-").split("-")
+        exact = MARKETS.get(f"{parts[0]}-{parts[-1]}") if len(parts) > 1 else None
+        if exact or parts[0] in GENERIC:
+            return exact or MARKETS[GENERIC[parts[0]]]
+    return DEFAULT
+
+
+def write_money(money: Money, locale: str) -> str:
+    """A sum as it is written there: ``£22.00``, ``24,99 $``."""
+    return format_currency(money.to_decimal(), money.currency.value, locale=locale)
+
+
+def write_number(number: int, locale: str) -> str:
+    return format_decimal(number, locale=locale)
+
+
+def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
+    """A day in words; an instant is first brought to the shop's own time zone."""
+    if isinstance(day, datetime):
+        day = day.astimezone(SHOP_ZONE).date()
+    written = format_date(day, form, locale=locale)
+    return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
+
+
+def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
+    """An instant in the shop's own time zone, to the minute."""
+    short = moment.astimezone(SHOP_ZONE)
+    return f"{write_date(moment, locale, form)}, {format_datetime(short, 'HH:mm', locale=locale)}"
+
+
+@cache
+def country_name(code: str, locale: str) -> str:
+    """A country's name in a language (Unicode CLDR); the code itself where it has none."""
+    name: str = Locale.parse(locale).territories.get(code, code)
+    return name.replace(" - ", " – ")
+
+
+def by_name(codes: Iterable[str], locale: str) -> list[tuple[str, str]]:
+    """(code, name) pairs in the reader's alphabetical order (Ё beside Е, diacritics ignored)."""
+
+    def key(pair: tuple[str, str]) -> str:
+        flat = unicodedata.normalize("NFKD", pair[1].replace("Ё", "Е").replace("ё", "е"))
+        return "".join(c for c in flat if not unicodedata.combining(c) or c == "\u0306").casefold()
+
+    return sorted(((code, country_name(code, locale)) for code in codes), key=key)

@@ -1,0 +1,212 @@
+"""An order, its lines, its buyer, its parcels, and what a person has to look at."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from shop.database import Base
+from shop.markets import MARKETS, Market
+from shop.money import Currency, Money
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+
+
+class Order(Base):
+    """What one buyer ordered at once. Prices and titles are copied, so that history never moves."""
+
+    __tablename__ = "order"
+    __table_args__ = (
+        UniqueConstraint("attempt", "content"),
+        CheckConstraint("books_amount > 0 AND postage_amount >= 0", name="amounts"),
+        Index("ix_order_payment_state_fulfilment_state", "payment_state", "fulfilment_state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(12), unique=True)
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    """The secret part of the order page's address: 256 random bits."""
+    attempt: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the order form's random ``attempt``."""
+    content: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what was ordered: the same attempt with the same content is the same order."""
+    market_slug: Mapped[str] = mapped_column("market", String(16))
+    country: Mapped[str] = mapped_column(String(2))
+    currency: Mapped[Currency]
+    books_amount: Mapped[int]
+    postage_amount: Mapped[int]
+    min_days: Mapped[int]
+    max_days: Mapped[int]
+    payment_state: Mapped[PaymentState] = mapped_column(default=PaymentState.AWAITING)
+    fulfilment_state: Mapped[FulfilmentState] = mapped_column(default=FulfilmentState.PENDING)
+    needs_attention: Mapped[bool] = mapped_column(default=False, index=True)
+    disputed: Mapped[bool] = mapped_column(default=False)
+    holding: Mapped[bool] = mapped_column(default=False)
+    """Its copies are held."""
+    allocated: Mapped[bool] = mapped_column(default=False)
+    """Its copies are allocated: sold, not yet posted."""
+    placed_at: Mapped[datetime] = mapped_column(index=True)
+    paid_at: Mapped[datetime | None]
+    sync_version: Mapped[int] = mapped_column(default=0)
+    """Rises with every change learned from the payment provider; see ``payments.settling``."""
+    timeline_count: Mapped[int] = mapped_column(default=0)
+    timeline_head: Mapped[str] = mapped_column(String(64), default="")
+
+    lines: Mapped[list[OrderLine]] = relationship(
+        order_by="OrderLine.position", lazy="selectin", back_populates="order"
+    )
+    buyer: Mapped[Buyer] = relationship(back_populates="order", lazy="joined")
+    shipments: Mapped[list[Shipment]] = relationship(order_by="Shipment.id")
+    timeline: Mapped[list[TimelineEntry]] = relationship(order_by="TimelineEntry.seq")
+    concerns: Mapped[list[Concern]] = relationship(order_by="Concern.id")
+
+    @property
+    def market(self) -> Market:
+        return MARKETS[self.market_slug]
+
+    @property
+    def language(self) -> str:
+        return self.market.language
+
+    @property
+    def books(self) -> Money:
+        return Money(self.books_amount, self.currency)
+
+    @property
+    def postage(self) -> Money:
+        return Money(self.postage_amount, self.currency)
+
+    @property
+    def total(self) -> Money:
+        return self.books + self.postage
+
+    @property
+    def copies(self) -> dict[int, int]:
+        return {line.edition_id: line.quantity for line in self.lines}
+
+    @property
+    def may_be_posted(self) -> bool:
+        return (
+            self.fulfilment_state is FulfilmentState.TO_POST
+            and self.payment_state in (PaymentState.PAID, PaymentState.PART_REFUNDED)
+            and not self.needs_attention
+            and not self.disputed
+        )
+
+
+class OrderLine(Base):
+    """Copies of one edition, at the price and under the title of the day."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (CheckConstraint("quantity > 0 AND unit_amount > 0", name="counted"),)
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    edition_id: Mapped[int] = mapped_column(ForeignKey("edition.id"), index=True)
+    slug: Mapped[str] = mapped_column(String(40))
+    title: Mapped[str] = mapped_column(String(600))
+    name: Mapped[str] = mapped_column(String(100))
+    """The edition's name in the order's language."""
+    isbn: Mapped[str | None] = mapped_column(String(13))
+    language: Mapped[str] = mapped_column(String(8))
+    quantity: Mapped[int]
+    unit_amount: Mapped[int]
+    grams: Mapped[int]
+    """What one copy weighs in the post."""
+    order: Mapped[Order] = relationship(back_populates="lines")
+
+    @property
+    def unit(self) -> Money:
+        return Money(self.unit_amount, self.order.currency)
+
+    @property
+    def amount(self) -> Money:
+        return self.unit * self.quantity
+
+
+class Buyer(Base):
+    """Everything personal about an order, in one erasable row. Empty until checkout has told it."""
+
+    __tablename__ = "buyer"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
+    email: Mapped[str] = mapped_column(String(320), default="", index=True)
+    name: Mapped[str] = mapped_column(String(300), default="")
+    phone: Mapped[str] = mapped_column(String(60), default="")
+    line1: Mapped[str] = mapped_column(String(500), default="")
+    line2: Mapped[str] = mapped_column(String(500), default="")
+    city: Mapped[str] = mapped_column(String(200), default="")
+    state: Mapped[str] = mapped_column(String(200), default="")
+    postal_code: Mapped[str] = mapped_column(String(60), default="")
+    country: Mapped[str] = mapped_column(String(2), default="")
+    purchase_order: Mapped[str] = mapped_column(String(100), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    """To the packer: a dedication, say."""
+    erased_at: Mapped[datetime | None]
+    order: Mapped[Order] = relationship(back_populates="buyer")
+
+    def address_lines(self) -> list[str]:
+        """The address as it was typed, without the country."""
+        town = " ".join(part for part in (self.city, self.state, self.postal_code) if part)
+        return [line for line in (self.name, self.line1, self.line2, town) if line]
+
+
+class Shipment(Base):
+    """A parcel that was posted."""
+
+    __tablename__ = "shipment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    carrier: Mapped[str] = mapped_column(String(100), default="")
+    tracking: Mapped[str] = mapped_column(String(100), default="")
+    posted_by: Mapped[str] = mapped_column(String(200))
+    posted_at: Mapped[datetime]
+
+
+class Worry(enum.StrEnum):
+    """Why a person has to look at an order; it cannot be posted meanwhile."""
+
+    AMOUNT_DIFFERS = "amount_differs"
+    ADDRESS_REFUSED = "address_refused"
+    COPIES_MISSING = "copies_missing"
+    PAID_TWICE = "paid_twice"
+    PAID_LATE = "paid_late"
+    REFUND_FAILED = "refund_failed"
+    DISPUTE = "dispute"
+    FRAUD_WARNING = "fraud_warning"
+
+
+class Concern(Base):
+    """One worry about one order. ``cause`` tells occurrences of the same worry apart."""
+
+    __tablename__ = "concern"
+    __table_args__ = (UniqueConstraint("order_id", "worry", "cause"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    worry: Mapped[Worry]
+    cause: Mapped[str] = mapped_column(String(100), default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    raised_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str] = mapped_column(String(200), default="")
+
+
+class TimelineEntry(Base):
+    """Something that happened to an order. Holds no personal data; each entry is chained to the one before."""
+
+    __tablename__ = "timeline_entry"
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(20))
+    """``buyer``, ``stripe``, ``system`` or ``admin``."""
+    admin: Mapped[str] = mapped_column(String(200), default="")
+    kind: Mapped[str] = mapped_column(String(40))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    digest: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,135 @@
+"""What a payment provider does for the shop, in the shop's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from shop.money import Currency
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the buyer wants the parcel, as the provider collected it."""
+
+    name: str = ""
+    line1: str = ""
+    line2: str = ""
+    city: str = ""
+    state: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutFacts:
+    """One checkout as the provider knows it now. Sums in minor units.
+
+    ``status`` is ``open``, ``complete`` or ``expired``; ``paid`` tells whether the money is secured.
+    """
+
+    checkout_id: str
+    livemode: bool
+    status: str
+    paid: bool
+    currency: Currency | None
+    books: int
+    postage: int
+    total: int
+    intent_id: str
+    charge_id: str
+    url: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    reference: str = ""
+    email: str = ""
+    phone: str = ""
+    address: Address = Address()
+    card: str = ""
+    created: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFacts:
+    """One refund as the provider knows it now. ``status`` is the provider's word."""
+
+    provider_id: str
+    intent_id: str
+    amount: int
+    status: str
+    failure: str = ""
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFacts:
+    """One dispute as the provider knows it now."""
+
+    provider_id: str
+    intent_id: str
+    charge_id: str
+    amount: int
+    status: str
+    reason: str
+    due_by: datetime | None
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingEvent:
+    """A verified webhook: only a trigger, never a source of facts."""
+
+    event_id: str
+    type: str
+    object_id: str
+    livemode: bool
+    created: datetime
+
+
+class PaymentGateway(Protocol):
+    """Every method may raise ``GatewayUnavailable`` (outcome unknown) or ``GatewayRefused`` (not done)."""
+
+    def open_checkout(self, key: str, parameters: Mapping[str, Any]) -> CheckoutFacts:
+        """Open a payment page; the same key and parameters lead to the same page."""
+
+    def look_up(self, checkout_id: str) -> CheckoutFacts: ...
+
+    def close_checkout(self, checkout_id: str) -> CheckoutFacts:
+        """Close a page so that it can never be paid; answers what it has become, paid perhaps."""
+
+    def checkouts_since(self, moment: datetime) -> Iterator[CheckoutFacts]: ...
+
+    def checkout_of(self, intent_id: str) -> CheckoutFacts | None:
+        """The checkout a payment came from; ``None`` for money that came another way."""
+
+    def refund(
+        self, key: str, intent_id: str, amount: int, reason: str, metadata: Mapping[str, str]
+    ) -> RefundFacts: ...
+
+    def refunds_of(self, intent_id: str) -> list[RefundFacts]: ...
+
+    def refunds_since(self, moment: datetime) -> Iterator[RefundFacts]: ...
+
+    def refund_intent(self, refund_id: str) -> str:
+        """The payment intent of a refund."""
+
+    def charge_intent(self, charge_id: str) -> str:
+        """The payment intent of a charge."""
+
+    def look_up_dispute(self, dispute_id: str) -> DisputeFacts: ...
+
+    def disputes_since(self, moment: datetime) -> Iterator[DisputeFacts]: ...
+
+    def warning_charge(self, warning_id: str) -> str:
+        """The charge an early fraud warning is about."""
+
+    def undelivered_since(self, moment: datetime, types: list[str]) -> Iterator[IncomingEvent]: ...
+
+    def event(self, event_id: str) -> IncomingEvent: ...
+
+    def verify(self, body: bytes, signature: str) -> IncomingEvent:
+        """Check a webhook's signature; raises ``ForgedEvent``."""

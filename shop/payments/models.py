@@ -1,0 +1,186 @@
+"""Checkout attempts, payments, refunds, disputes, and the inbox of webhooks."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from shop.database import Base
+from shop.money import Currency, Money
+from shop.orders.models import Order
+
+
+class AttemptState(enum.StrEnum):
+    NEW = "new"
+    """Stored; the provider may or may not know it."""
+    OPEN = "open"
+    COMPLETE = "complete"
+    """The buyer has gone through with it; a delayed method's money may still be on the way."""
+    CLOSED = "closed"
+    """Can never be paid."""
+
+
+class CheckoutAttempt(Base):
+    """One page at Stripe for one order. Key and parameters are stored before the call and never change."""
+
+    __tablename__ = "checkout_attempt"
+    __table_args__ = (
+        UniqueConstraint("order_id", "number"),
+        Index("ix_checkout_attempt_state_expires_at", "state", "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
+    number: Mapped[int]
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    expires_at: Mapped[datetime]
+    state: Mapped[AttemptState] = mapped_column(default=AttemptState.NEW)
+    checkout_id: Mapped[str | None] = mapped_column(String(100), unique=True)
+    url: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    """When it was last looked up at Stripe."""
+    order: Mapped[Order] = relationship()
+
+
+class PaymentRole(enum.StrEnum):
+    ORDER = "order"
+    """The money that pays the order."""
+    SURPLUS = "surplus"
+    """A second, late or disagreeing payment: goes back, or waits for a person."""
+    ORPHAN = "orphan"
+    """Bears our mark, but no order is known."""
+
+
+class Payment(Base):
+    """Money received, once for each payment intent. Sums in minor units of ``currency``."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        CheckConstraint("amount >= 0", name="amount"),
+        # One payment pays an order, however many arrive.
+        Index(
+            "uq_payment_order",
+            "order_id",
+            unique=True,
+            sqlite_where=text("role = 'order'"),
+            postgresql_where=text("role = 'order'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"), index=True)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("checkout_attempt.id"))
+    role: Mapped[PaymentRole]
+    intent_id: Mapped[str] = mapped_column(String(100), unique=True)
+    charge_id: Mapped[str] = mapped_column(String(100), default="", index=True)
+    checkout_id: Mapped[str] = mapped_column(String(100), default="")
+    amount: Mapped[int]
+    currency: Mapped[Currency]
+    card: Mapped[str] = mapped_column(String(60), default="")
+    """Brand and last four digits."""
+    received_at: Mapped[datetime]
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """The provider's metadata, from which an orphan's order can be rebuilt."""
+    order: Mapped[Order | None] = relationship()
+    refunds: Mapped[list[Refund]] = relationship(order_by="Refund.id", back_populates="payment")
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.currency)
+
+
+class RefundState(enum.StrEnum):
+    OWED = "owed"
+    """Decided; the provider has not confirmed it."""
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Refused, or failed after having succeeded: the money is still or again ours."""
+    CANCELLED = "cancelled"
+
+
+class RefundSource(enum.StrEnum):
+    ADMIN = "admin"
+    SYSTEM = "system"
+    DASHBOARD = "dashboard"
+
+
+class Refund(Base):
+    """Money that goes back. ``amount`` in minor units of the payment's currency."""
+
+    __tablename__ = "refund"
+    __table_args__ = (CheckConstraint("amount > 0", name="amount"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
+    state: Mapped[RefundState] = mapped_column(index=True)
+    source: Mapped[RefundSource]
+    amount: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(60), default="")
+    provider_id: Mapped[str | None] = mapped_column(String(100), unique=True)
+    failure: Mapped[str] = mapped_column(String(200), default="")
+    asked_by: Mapped[str] = mapped_column(String(200), default="")
+    asked_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    claimed_until: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
+    payment: Mapped[Payment] = relationship(back_populates="refunds")
+
+    @property
+    def key(self) -> str:
+        """Idempotency key: the same row is the same refund, however often it is asked for."""
+        return f"refund:{self.id}"
+
+    @property
+    def money(self) -> Money:
+        return Money(self.amount, self.payment.currency)
+
+
+class Dispute(Base):
+    """A buyer's bank takes the money back, or asks. ``status`` is the provider's own word."""
+
+    __tablename__ = "dispute"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
+    provider_id: Mapped[str] = mapped_column(String(100), unique=True)
+    status: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(String(60), default="")
+    amount: Mapped[int]
+    due_by: Mapped[datetime | None]
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    payment: Mapped[Payment] = relationship()
+
+
+class InboxState(enum.StrEnum):
+    NEW = "new"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class InboxEvent(Base):
+    """A verified webhook, kept before it is worked. Its object is fetched afresh, so only the id is kept."""
+
+    __tablename__ = "inbox_event"
+    __table_args__ = (Index("ix_inbox_event_state_due_at", "state", "due_at"),)
+
+    id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    type: Mapped[str] = mapped_column(String(80))
+    object_id: Mapped[str] = mapped_column(String(100), index=True)
+    state: Mapped[InboxState] = mapped_column(default=InboxState.NEW)
+    outcome: Mapped[str] = mapped_column(String(40), default="")
+    """What it came to: ``applied``, ``stranger``, ``ignored``."""
+    tries: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    due_at: Mapped[datetime]
+    claimed_until: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]

@@ -1,0 +1,3 @@
+class StripeGateway:
+    def __init__(self, key, base, secrets):
+        pass

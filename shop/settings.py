@@ -1,0 +1,137 @@
+"""Settings: read once from the environment, checked whole, every mistake named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shop.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+STRIPE_API = "https://api.stripe.com"
+ENVIRONMENTS = ("development", "production")
+SMTP_SCHEMES = ("smtp", "smtps", "smtp+starttls")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What whoever runs the shop decides; what the owner changes in daily life is in the database."""
+
+    shop_env: str
+    shop_url: str
+    secret_key: str
+    database_url: str
+    stripe_secret_key: str
+    stripe_webhook_secret: str
+    stripe_api_base: str
+    stripe_checkout_origins: str
+    smtp_url: str
+    mail_from: str
+    trusted_hosts: str
+    trusted_proxies: str
+    shop_clock_offset_file: str
+    metrics_token: str
+    instance: str
+
+    @property
+    def production(self) -> bool:
+        return self.shop_env == "production"
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the key moves real money; events of the other mode are not ours."""
+        return self.stripe_secret_key.startswith(("sk_live_", "rk_live_"))
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self.stripe_webhook_secret.split(",") if part.strip())
+
+    @property
+    def hosts(self) -> list[str] | None:
+        """Host names that are answered; the shop's own is always among them."""
+        named = [part.strip() for part in self.trusted_hosts.split(",") if part.strip()]
+        own = urlsplit(self.shop_url).hostname or ""
+        return [own, *named] if named or self.production else None
+
+    @property
+    def proxies(self) -> int:
+        return int(self.trusted_proxies)
+
+    @property
+    def instance_path(self) -> Path:
+        return Path(self.instance).resolve()
+
+    @property
+    def checkout_origins(self) -> tuple[str, ...]:
+        """Where a form may be redirected to for payment (Content-Security-Policy ``form-action``)."""
+        named = [part.strip() for part in self.stripe_checkout_origins.split(",") if part.strip()]
+        if self.stripe_api_base != STRIPE_API:
+            parts = urlsplit(self.stripe_api_base)
+            named.append(f"{parts.scheme}://{parts.netloc}")
+        return ("https://checkout.stripe.com", *named)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check every setting; raises ``SettingsError`` naming all mistakes together."""
+        values = {field.name: environ.get(field.name.upper(), "").strip() for field in fields(cls)}
+        values["shop_env"] = values["shop_env"] or "production"
+        values["instance"] = values["instance"] or str(ROOT / "instance")
+        values["trusted_proxies"] = values["trusted_proxies"] or "0"
+        values["stripe_api_base"] = values["stripe_api_base"].rstrip("/") or STRIPE_API
+        values["shop_url"] = values["shop_url"].rstrip("/")
+        if not values["database_url"]:
+            values["database_url"] = f"sqlite:///{Path(values['instance']).resolve() / 'shop.sqlite'}"
+        problems = list(_problems(values))
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return cls(**values)
+
+
+def _problems(values: dict[str, str]) -> list[str]:
+    found: list[str] = []
+    required = (
+        "shop_url",
+        "secret_key",
+        "stripe_secret_key",
+        "stripe_webhook_secret",
+        "smtp_url",
+        "mail_from",
+    )
+    found += [f"{name.upper()} is missing" for name in required if not values[name]]
+    if values["shop_env"] not in ENVIRONMENTS:
+        found.append(f"SHOP_ENV is {values['shop_env']!r}, not one of {', '.join(ENVIRONMENTS)}")
+    if not values["trusted_proxies"].isdigit():
+        found.append("TRUSTED_PROXIES is not a whole number")
+    for name in ("shop_url", "stripe_api_base"):
+        parts = urlsplit(values[name])
+        if values[name] and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+            found.append(f"{name.upper()} is not an address of the form https://host")
+    key = values["stripe_secret_key"]
+    if key and not key.startswith(("sk_test_", "rk_test_", "sk_live_", "rk_live_")):
+        found.append("STRIPE_SECRET_KEY is not a secret or restricted key (sk_… or rk_…)")
+    live = key.startswith(("sk_live_", "rk_live_"))
+    if live and values["stripe_api_base"] != STRIPE_API:
+        found.append("STRIPE_API_BASE is set while STRIPE_SECRET_KEY is a live key")
+    smtp = urlsplit(values["smtp_url"])
+    if values["smtp_url"] and (smtp.scheme not in SMTP_SCHEMES or not smtp.hostname):
+        found.append(
+            f"SMTP_URL does not begin with one of {', '.join(s + '://' for s in SMTP_SCHEMES)} and a host"
+        )
+    if values["mail_from"] and "@" not in values["mail_from"]:
+        found.append("MAIL_FROM is not an e-mail address")
+    if values["database_url"].startswith("postgresql://"):
+        values["database_url"] = "postgresql+psycopg://" + values["database_url"].removeprefix("postgresql://")
+    if not values["database_url"].startswith(("sqlite:///", "postgresql+psycopg://")):
+        found.append("DATABASE_URL begins neither with sqlite:/// nor with postgresql+psycopg://")
+    if values["shop_env"] == "production":
+        if key and not live:
+            found.append("STRIPE_SECRET_KEY is a test key in production")
+        if values["secret_key"] and len(values["secret_key"]) < 32:
+            found.append("SECRET_KEY is shorter than 32 characters")
+        if values["shop_url"] and not values["shop_url"].startswith("https://"):
+            found.append("SHOP_URL does not begin with https:// in production")
+        if values["shop_clock_offset_file"]:
+            found.append("SHOP_CLOCK_OFFSET_FILE moves the clock and is refused in production")
+    return found

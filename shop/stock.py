@@ -1,0 +1,160 @@
+"""Copies: on hand, held for unpaid orders, allocated to paid ones. One conditional UPDATE each, and a movement row.
+
+available = on hand − held − allocated. The counters can be recomputed from the movements at any time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.database import Base, lock
+from shop.errors import OutOfStock
+
+Copies = Mapping[int, int]
+"""Edition id → number of copies, all above zero."""
+
+
+class Movement(enum.StrEnum):
+    COUNT = "count"
+    HOLD = "hold"
+    RELEASE = "release"
+    ALLOCATE = "allocate"
+    FREE = "free"
+    SHIP = "ship"
+    RETURN = "return"
+
+
+class Stock(Base):
+    """How many copies of an edition there are, and how many are spoken for."""
+
+    __tablename__ = "stock"
+    __table_args__ = (CheckConstraint("on_hand >= 0 AND held >= 0 AND allocated >= 0", name="counted"),)
+
+    edition_id: Mapped[int] = mapped_column(ForeignKey("edition.id"), primary_key=True)
+    on_hand: Mapped[int] = mapped_column(default=0)
+    held: Mapped[int] = mapped_column(default=0)
+    allocated: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def available(self) -> int:
+        """Copies that can be sold now; below zero after a count that found too few."""
+        return self.on_hand - self.held - self.allocated
+
+
+class StockMovement(Base):
+    """One change of the counters, with its cause. Never changed, never deleted."""
+
+    __tablename__ = "stock_movement"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    edition_id: Mapped[int] = mapped_column(ForeignKey("edition.id"), index=True)
+    kind: Mapped[Movement]
+    on_hand: Mapped[int] = mapped_column(default=0)
+    held: Mapped[int] = mapped_column(default=0)
+    allocated: Mapped[int] = mapped_column(default=0)
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(300), default="")
+    actor: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+
+
+def available(session: Session, edition_id: int) -> int:
+    row = session.get(Stock, edition_id)
+    return row.available if row else 0
+
+
+def hold(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+    """Put copies aside for an unpaid order, all or none; raises ``OutOfStock`` naming the edition."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.HOLD, order_id, actor, now, held=quantity, need=quantity)
+
+
+def release(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+    """Give held copies back to sale."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.RELEASE, order_id, actor, now, held=-quantity)
+
+
+def allocate(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+    """Turn an order's held copies into sold ones."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.ALLOCATE, order_id, actor, now, held=-quantity, allocated=quantity)
+
+
+def free(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+    """Give the copies of a refunded, unposted order back to sale."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.FREE, order_id, actor, now, allocated=-quantity)
+
+
+def ship(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+    """Allocated copies leave the house."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.SHIP, order_id, actor, now, on_hand=-quantity, allocated=-quantity)
+
+
+def take_back(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
+    """Posted copies that came back go on the shelf again."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(session, edition_id, Movement.RETURN, order_id, actor, now, on_hand=quantity, reason=reason)
+
+
+def count(session: Session, edition_id: int, counted: int, reason: str, actor: str, now: datetime) -> int:
+    """Record how many copies lie on the shelf; answers how many are promised beyond that (0 if none)."""
+    row = lock(session, Stock, edition_id)
+    if row is None:
+        row = Stock(edition_id=edition_id, on_hand=0, held=0, allocated=0)
+        session.add(row)
+        session.flush()
+    difference = counted - row.on_hand
+    _change(session, edition_id, Movement.COUNT, None, actor, now, on_hand=difference, reason=reason)
+    session.refresh(row)
+    return max(0, -row.available)
+
+
+def _change(
+    session: Session,
+    edition_id: int,
+    kind: Movement,
+    order_id: int | None,
+    actor: str,
+    now: datetime,
+    *,
+    on_hand: int = 0,
+    held: int = 0,
+    allocated: int = 0,
+    need: int = 0,
+    reason: str = "",
+) -> None:
+    changed = update(Stock).where(Stock.edition_id == edition_id)
+    if need:
+        changed = changed.where(Stock.on_hand - Stock.held - Stock.allocated >= need)
+    done = session.scalar(
+        changed.values(
+            on_hand=Stock.on_hand + on_hand,
+            held=Stock.held + held,
+            allocated=Stock.allocated + allocated,
+        )
+        .returning(Stock.edition_id)
+        .execution_options(synchronize_session=False)
+    )
+    if done is None:
+        raise OutOfStock(edition_id, need)
+    session.add(
+        StockMovement(
+            edition_id=edition_id,
+            kind=kind,
+            on_hand=on_hand,
+            held=held,
+            allocated=allocated,
+            order_id=order_id,
+            reason=reason,
+            actor=actor,
+            at=now,
+        )
+    )

@@ -1,0 +1,66 @@
+"""Who sells, and who supplies libraries: what the owner enters once and changes in the admin."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import ForeignKey, String, Text, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.database import Base, add_once
+
+SHOP = 1
+
+
+class Trader(Base):
+    """The one seller. Name and geographic address are what the law asks every page of terms to show."""
+
+    __tablename__ = "trader"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shop_id: Mapped[str] = mapped_column(String(40))
+    """This installation's mark in Stripe's metadata, by which other shops' events are told apart."""
+    name: Mapped[str] = mapped_column(String(200), default="")
+    address: Mapped[str] = mapped_column(Text, default="")
+    email: Mapped[str] = mapped_column(String(254), default="")
+    """Where readers write for help; empty until the owner enters it."""
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    vat_number: Mapped[str] = mapped_column(String(40), default="")
+    dispatch_days: Mapped[int] = mapped_column(default=2)
+    """Within so many working days a paid order is posted."""
+
+
+class Distributor(Base):
+    """Who supplies an edition to libraries; without one, their orders come to the shopkeeper."""
+
+    __tablename__ = "distributor"
+
+    edition_id: Mapped[int] = mapped_column(ForeignKey("edition.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(254))
+    phone: Mapped[str] = mapped_column(String(60), default="")
+    language: Mapped[str] = mapped_column(String(8), default="en")
+
+
+def trader(session: Session) -> Trader:
+    """The seller's row, made with a fresh shop id the first time it is asked for (inside a writing transaction)."""
+    row = session.get(Trader, SHOP)
+    if row is None:
+        add_once(
+            session,
+            Trader,
+            id=SHOP,
+            shop_id="shop_" + secrets.token_hex(8),
+            name="",
+            address="",
+            email="",
+            phone="",
+            vat_number="",
+            dispatch_days=2,
+        )
+        row = session.get_one(Trader, SHOP)
+    return row
+
+
+def distributor(session: Session, edition_id: int) -> Distributor | None:
+    return session.scalar(select(Distributor).where(Distributor.edition_id == edition_id))
