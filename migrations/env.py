@@ -12,7 +12,7 @@ metadata = extension.db.metadatas[None]
 
 def skip_empty(_context, _revision, directives):
     """Make no migration when nothing changed."""
-    if directives[0].upgrade_ops.is_empty():
+    if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
         directives[:] = []
 
 
