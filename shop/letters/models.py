@@ -13,7 +13,30 @@ from shop.database import Base
 
 
 class Kind(enum.StrEnum):
-    """Every letter the shop writes; each has templates ``letters/{kind}.txt`` and ``letters/{kind}.html``."""
+    """Every letter the shop writes; each has templates ``letters/{kind}.txt`` and ``letters/{kind}.html``.
+
+    What each follows from, and the context it is written from (``order_facts`` is ``orders.snapshot.order_facts``,
+    sums are ``{"amount", "currency"}``, instants ISO 8601, paths begin with a slash and get ``SHOP_URL`` put before
+    them when the letter is rendered; desk addresses are made of the number):
+
+    ========================  ===================  ==========================================================
+    kind                      cause                context
+    ========================  ===================  ==========================================================
+    order_paid                ``payment:{id}``     order_facts
+    payment_delayed           ``attempt:{id}``     order_facts (``address_lines`` may be empty)
+    payment_failed            ``attempt:{id}``     order_facts
+    posted                    ``shipment:{id}``    order_facts, carrier, tracking (either may be ""), posted_at
+    refunded                  ``refund:{id}``      order_facts, refund (sum), full (bool)
+    late_payment_refunded     ``payment:{id}``     order_facts, refund (sum)
+    second_payment_refunded   ``payment:{id}``     order_facts, refund (sum)
+    refund_failed             ``refund:{id}``      order_facts, refund (sum)
+    order_link                ``link:{random}``    number, path
+    library_order             ``library:{id}``     see ``libraries.routing``
+    library_acknowledged      ``library:{id}``     see ``libraries.routing``
+    new_order                 ``order:{id}:paid``  order_facts
+    attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
+    ========================  ===================  ==========================================================
+    """
 
     ORDER_PAID = "order_paid"
     """To the buyer: confirmation on a durable medium."""

@@ -1,0 +1,65 @@
+"""What an order says of itself at one moment, as JSON: the frozen facts that letters are written from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from shop.money import Money
+from shop.orders.models import Order, OrderLine
+from shop.trader import trader
+
+
+def money_fact(money: Money) -> dict[str, Any]:
+    """A sum as JSON: ``{"amount": minor units, "currency": code}``."""
+    return {"amount": money.amount, "currency": money.currency.value}
+
+
+def order_facts(session: Session, order: Order) -> dict[str, Any]:
+    """Everything a letter to the buyer or the shopkeeper says of an order; inside a writing transaction.
+
+    Sums are as ``money_fact`` writes them, instants ISO 8601 in UTC, ``path`` the order page's address without
+    the host. ``min_days`` and ``max_days`` are working days on the way, ``dispatch_days`` those before posting.
+    """
+    seller = trader(session)
+    buyer = order.buyer
+    return {
+        "number": order.number,
+        "path": f"/{order.market_slug}/orders/{order.token}",
+        "market": order.market_slug,
+        "placed_at": order.placed_at.isoformat(),
+        "paid_at": order.paid_at.isoformat() if order.paid_at else None,
+        "lines": [_line(line) for line in order.lines],
+        "books": money_fact(order.books),
+        "postage": money_fact(order.postage),
+        "total": money_fact(order.total),
+        "email": buyer.email,
+        "address_lines": buyer.address_lines(),
+        "country": buyer.country or order.country,
+        "purchase_order": buyer.purchase_order,
+        "note": buyer.note,
+        "min_days": order.min_days,
+        "max_days": order.max_days,
+        "dispatch_days": seller.dispatch_days,
+        "trader": {
+            "name": seller.name,
+            "address": seller.address,
+            "email": seller.email,
+            "phone": seller.phone,
+            "vat_number": seller.vat_number,
+        },
+    }
+
+
+def _line(line: OrderLine) -> dict[str, Any]:
+    return {
+        "slug": line.slug,
+        "title": line.title,
+        "name": line.name,
+        "language": line.language,
+        "isbn": line.isbn,
+        "quantity": line.quantity,
+        "unit": money_fact(line.unit),
+        "amount": money_fact(line.amount),
+    }
