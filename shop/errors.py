@@ -72,5 +72,9 @@ class MailUnavailable(ShopError):
     """The mail server did not take the letter; it stays owed."""
 
 
+class MailServerAway(MailUnavailable):
+    """The mail server takes no letter at all just now, whoever it is for."""
+
+
 class MailRefused(ShopError):
     """The mail server refuses this letter for good."""

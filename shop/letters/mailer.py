@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
 from email.message import EmailMessage
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from shop.errors import MailRefused, MailUnavailable
+from shop.errors import MailRefused, MailServerAway, MailUnavailable
 
 TIMEOUT = 20  # seconds for connecting and for each answer
+CLOSING = 421  # "service not available, closing transmission channel" (RFC 5321, 4.2.3)
 
 
 class Mailer(Protocol):
     def send(self, message: EmailMessage) -> None:
-        """Hand over one message; raises ``MailUnavailable`` (try later) or ``MailRefused`` (never)."""
+        """Hand over one message.
+
+        Raises ``MailUnavailable`` (try this one later), ``MailServerAway`` (try all of them later) or
+        ``MailRefused`` (never try this one again).
+        """
 
 
 class SmtpMailer:
@@ -31,21 +37,32 @@ class SmtpMailer:
 
     def send(self, message: EmailMessage) -> None:
         try:
-            with self._connect() as server:
-                server.send_message(message)
+            server = self._connect()
+        except (smtplib.SMTPException, OSError) as error:
+            raise MailServerAway(_told(error)) from error
+        try:
+            server.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _text in error.recipients.values()]
+            if CLOSING in codes:
+                raise MailServerAway(_told(error)) from error
             if all(500 <= code < 600 for code in codes):
-                raise MailRefused(str(error)) from error
-            raise MailUnavailable(str(error)) from error
+                raise MailRefused(_told(error)) from error
+            raise MailUnavailable(_told(error)) from error
         except smtplib.SMTPNotSupportedError as error:
-            raise MailRefused(str(error)) from error
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+            raise MailRefused(_told(error)) from error
+        except smtplib.SMTPDataError as error:
             if 500 <= error.smtp_code < 600:
-                raise MailRefused(str(error)) from error
-            raise MailUnavailable(str(error)) from error
+                raise MailRefused(_told(error)) from error
+            raise MailUnavailable(_told(error)) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise MailUnavailable(f"{type(error).__name__}: {error}") from error
+            # A refused sender is among these: it is the shop's own address, so it concerns every letter.
+            raise MailServerAway(_told(error)) from error
+        finally:
+            # The letter's fate is decided; how the server says goodbye does not change it.
+            with contextlib.suppress(smtplib.SMTPException, OSError):
+                server.quit()
+            server.close()
 
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
@@ -63,3 +80,8 @@ class SmtpMailer:
             server.close()
             raise
         return server
+
+
+def _told(error: Exception) -> str:
+    """The server's answer as one line for the order desk."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

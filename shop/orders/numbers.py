@@ -1,4 +1,4 @@
-"""Order numbers for people: ``RR-`` and eight characters of Crockford's base 32, the last a check character."""
+"""Numbers for people: ``RR-`` and eight characters of Crockford's base 32, the last a check character."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ PREFIX = "RR-"
 LOOKALIKES = str.maketrans("OILU", "011V")
 
 
-def new_number() -> str:
+def new_number(prefix: str = PREFIX) -> str:
     """A random number, which betrays no sales figures."""
     body = "".join(secrets.choice(ALPHABET) for _ in range(7))
-    return PREFIX + body + check_character(body)
+    return prefix + body + check_character(body)
 
 
 def check_character(body: str) -> str:
@@ -24,11 +24,11 @@ def check_character(body: str) -> str:
     return ALPHABET[-total % 32]
 
 
-def read_number(typed: str) -> str | None:
+def read_number(typed: str, prefix: str = PREFIX) -> str | None:
     """The number a person meant, however it was typed; ``None`` when the check character does not fit."""
     flat = "".join(typed.upper().split()).replace("\u2013", "-").replace("-", "")
-    flat = flat.removeprefix("RR") if len(flat) == 10 else flat
+    flat = flat.removeprefix(prefix.rstrip("-")) if len(flat) == 10 else flat
     flat = flat.translate(LOOKALIKES)
     if len(flat) != 8 or any(character not in ALPHABET for character in flat):
         return None
-    return PREFIX + flat if check_character(flat[:7]) == flat[7] else None
+    return prefix + flat if check_character(flat[:7]) == flat[7] else None
