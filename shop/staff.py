@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import hashlib
+import secrets
+from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, String, select
+from sqlalchemy import ForeignKey, String, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from shop.database import Base
+
+IDLE = timedelta(hours=12)
+LIFE = timedelta(days=7)
+SEEN_EVERY = timedelta(minutes=5)  # how exactly a session's last use is kept
 
 
 class Admin(Base):
@@ -43,3 +49,51 @@ def shopkeepers(session: Session) -> list[Admin]:
     """Everybody who gets the shopkeeper's letters."""
     wanted = select(Admin).where(Admin.active, Admin.notified).order_by(Admin.id)
     return list(session.scalars(wanted))
+
+
+def by_email(session: Session, email: str) -> Admin | None:
+    """The person with an e-mail address, however its letters were cased."""
+    return session.scalar(select(Admin).where(Admin.email == email.strip().lower()))
+
+
+def open_session(session: Session, admin_id: int, now: datetime) -> str:
+    """Begin a session and answer its secret, which only the browser keeps. Dead sessions are swept out."""
+    session.execute(
+        delete(AdminSession)
+        .where((AdminSession.seen_at <= now - IDLE) | (AdminSession.created_at <= now - LIFE))
+        .execution_options(synchronize_session=False)
+    )
+    token = secrets.token_urlsafe(32)
+    session.add(AdminSession(token_hash=_digest(token), admin_id=admin_id, created_at=now, seen_at=now))
+    return token
+
+
+def live_session(session: Session, token: str, now: datetime) -> AdminSession | None:
+    """The session a secret belongs to, while it has neither idled, aged nor been revoked."""
+    row = session.get(AdminSession, _digest(token))
+    if row is None or row.seen_at <= now - IDLE or row.created_at <= now - LIFE or not row.admin.active:
+        return None
+    return row
+
+
+def see(session: Session, token: str, now: datetime) -> None:
+    """Remember that a session was used."""
+    session.execute(
+        update(AdminSession)
+        .where(AdminSession.token_hash == _digest(token))
+        .values(seen_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def close_session(session: Session, token: str) -> None:
+    session.execute(delete(AdminSession).where(AdminSession.token_hash == _digest(token)))
+
+
+def close_all_sessions(session: Session, admin_id: int) -> None:
+    """Put a person out of every browser."""
+    session.execute(delete(AdminSession).where(AdminSession.admin_id == admin_id))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
