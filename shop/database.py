@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import DateTime, Engine, Enum, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import TypeDecorator
 
+P = ParamSpec("P")
 T = TypeVar("T")
 M = TypeVar("M", bound="Base")
 
@@ -97,7 +98,9 @@ def prepare(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def transact(session: Session, work: Callable[[Session], T]) -> T:
+def transact(
+    session: Session, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Run ``work`` in a transaction of its own and commit it; run it again when the database asks for that.
 
     Whatever the session had begun is rolled back first. ``work`` must call nothing outside the database, since
@@ -107,7 +110,7 @@ def transact(session: Session, work: Callable[[Session], T]) -> T:
         session.rollback()
         try:
             session.connection(execution_options={"writing": True})
-            result = work(session)
+            result = work(session, *args, **kwargs)
             session.commit()
         except DBAPIError as error:
             session.rollback()

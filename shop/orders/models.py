@@ -6,12 +6,13 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
 from shop.markets import MARKETS, Market
 from shop.money import Currency, Money
+from shop.orders.folding import fold
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 
 
@@ -44,6 +45,8 @@ class Order(Base):
     fulfilment_state: Mapped[FulfilmentState] = mapped_column(default=FulfilmentState.PENDING)
     needs_attention: Mapped[bool] = mapped_column(default=False, index=True)
     disputed: Mapped[bool] = mapped_column(default=False)
+    refunding: Mapped[bool] = mapped_column(default=False)
+    """A refund of all that is left has been decided, but not confirmed."""
     holding: Mapped[bool] = mapped_column(default=False)
     """Its copies are held."""
     allocated: Mapped[bool] = mapped_column(default=False)
@@ -58,7 +61,7 @@ class Order(Base):
     lines: Mapped[list[OrderLine]] = relationship(
         order_by="OrderLine.position", lazy="selectin", back_populates="order"
     )
-    buyer: Mapped[Buyer] = relationship(back_populates="order", lazy="joined")
+    buyer: Mapped[Buyer] = relationship(back_populates="order", lazy="selectin")
     shipments: Mapped[list[Shipment]] = relationship(order_by="Shipment.id")
     timeline: Mapped[list[TimelineEntry]] = relationship(order_by="TimelineEntry.seq")
     concerns: Mapped[list[Concern]] = relationship(order_by="Concern.id")
@@ -94,6 +97,7 @@ class Order(Base):
             and self.payment_state in (PaymentState.PAID, PaymentState.PART_REFUNDED)
             and not self.needs_attention
             and not self.disputed
+            and not self.refunding
         )
 
 
@@ -145,6 +149,8 @@ class Buyer(Base):
     purchase_order: Mapped[str] = mapped_column(String(100), default="")
     note: Mapped[str] = mapped_column(Text, default="")
     """To the packer: a dedication, say."""
+    search: Mapped[str] = mapped_column(Text, default="")
+    """Name and e-mail, folded; kept by every change of the row."""
     erased_at: Mapped[datetime | None]
     order: Mapped[Order] = relationship(back_populates="buyer")
 
@@ -152,6 +158,12 @@ class Buyer(Base):
         """The address as it was typed, without the country."""
         town = " ".join(part for part in (self.city, self.state, self.postal_code) if part)
         return [line for line in (self.name, self.line1, self.line2, town) if line]
+
+
+@event.listens_for(Buyer, "before_insert")
+@event.listens_for(Buyer, "before_update")
+def _keep_searchable(_mapper: Any, _connection: Any, buyer: Buyer) -> None:
+    buyer.search = fold(f"{buyer.name or ''} {buyer.email or ''}")
 
 
 class Shipment(Base):
@@ -170,6 +182,8 @@ class Shipment(Base):
 class Worry(enum.StrEnum):
     """Why a person has to look at an order; it cannot be posted meanwhile."""
 
+    CHECKOUT_REFUSED = "checkout_refused"
+    """Stripe refused to open the payment page: a mistake of the set-up."""
     AMOUNT_DIFFERS = "amount_differs"
     ADDRESS_REFUSED = "address_refused"
     COPIES_MISSING = "copies_missing"

@@ -84,8 +84,15 @@ def worry(session: Session, order: Order, what: Worry, now: datetime, cause: str
     order.needs_attention = True
     session.flush()
     note(session, order, "attention", SYSTEM, now, worry=what.value, **details)
+    tell_shopkeepers(session, order, what, f"concern:{concern.id}", now, **details)
+
+
+def tell_shopkeepers(
+    session: Session, order: Order, what: Worry, cause: str, now: datetime, **details: Any
+) -> None:
+    """Owe the order desk a letter about an order; by itself it keeps nothing from being posted."""
     context = {"number": order.number, "worry": what.value, "details": details}
-    outbox.owe_shopkeepers(session, Kind.ATTENTION, f"concern:{concern.id}", context, now, order.id)
+    outbox.owe_shopkeepers(session, Kind.ATTENTION, cause, context, now, order.id)
 
 
 def settle_worry(session: Session, order: Order, concern: Concern, actor: Actor, now: datetime) -> None:

@@ -41,6 +41,8 @@ class CheckoutFacts:
     intent_id: str
     charge_id: str
     url: str
+    failed: bool = False
+    """Complete, but the money of a delayed method did not come."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     email: str = ""
@@ -90,8 +92,48 @@ class IncomingEvent:
     created: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CheckoutLine:
+    """Copies of one edition on the payment page; ``unit`` in minor units."""
+
+    slug: str
+    title: str
+    description: str
+    quantity: int
+    unit: int
+    tax_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutRequest:
+    """What a payment page is to show and ask for, in the order's language."""
+
+    number: str
+    locale: str
+    currency: Currency
+    lines: tuple[CheckoutLine, ...]
+    postage: int
+    postage_name: str
+    min_days: int
+    max_days: int
+    country: str
+    description: str
+    success_url: str
+    cancel_url: str
+    expires_at: datetime
+    metadata: Mapping[str, str]
+    submit_note: str = ""
+
+
 class PaymentGateway(Protocol):
-    """Every method may raise ``GatewayUnavailable`` (outcome unknown) or ``GatewayRefused`` (not done)."""
+    """Every method that calls may raise ``GatewayUnavailable`` (outcome unknown) or ``GatewayRefused`` (not done)."""
+
+    @property
+    def livemode(self) -> bool:
+        """Whether real money moves."""
+
+    def parameters(self, request: CheckoutRequest) -> dict[str, Any]:
+        """The provider's own parameters for a payment page, as JSON to be stored; calls nothing."""
 
     def open_checkout(self, key: str, parameters: Mapping[str, Any]) -> CheckoutFacts:
         """Open a payment page; the same key and parameters lead to the same page."""

@@ -118,6 +118,8 @@ class Refund(Base):
     __table_args__ = (CheckConstraint("amount > 0", name="amount"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    """Idempotency key, random and kept: the same row is the same refund, however often it is asked for."""
     payment_id: Mapped[int] = mapped_column(ForeignKey("payment.id"), index=True)
     state: Mapped[RefundState] = mapped_column(index=True)
     source: Mapped[RefundSource]
@@ -132,11 +134,6 @@ class Refund(Base):
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
     payment: Mapped[Payment] = relationship(back_populates="refunds")
-
-    @property
-    def key(self) -> str:
-        """Idempotency key: the same row is the same refund, however often it is asked for."""
-        return f"refund:{self.id}"
 
     @property
     def money(self) -> Money:

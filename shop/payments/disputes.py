@@ -1,0 +1,97 @@
+"""Disputes and fraud warnings: they stop an order from being posted and call for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from shop.database import transact
+from shop.orders import placing, timeline
+from shop.orders.models import Worry
+from shop.payments.gateway import DisputeFacts, PaymentGateway
+from shop.payments.models import Dispute, Payment
+
+OVER = ("won", "lost", "warning_closed", "prevented")
+HARMLESS = ("won", "warning_closed", "prevented")
+"""The money stays here (Stripe, "Dispute object", status)."""
+
+Also = Callable[[Session], None]
+
+
+def learn(
+    session: Session, gateway: PaymentGateway, dispute_id: str, now: datetime, also: Also | None = None
+) -> bool:
+    """Ask the provider what a dispute is now and apply it; false when its payment is not known here."""
+    facts = gateway.look_up_dispute(dispute_id)
+
+    def work(s: Session) -> bool:
+        known = apply(s, facts, now)
+        if known and also is not None:
+            also(s)
+        return known
+
+    return transact(session, work)
+
+
+def apply(session: Session, facts: DisputeFacts, now: datetime) -> bool:
+    payment = _payment(session, facts.intent_id, facts.charge_id)
+    if payment is None or payment.order_id is None:
+        return payment is not None
+    order = placing.locked(session, payment.order_id)
+    row = session.scalar(select(Dispute).where(Dispute.provider_id == facts.provider_id))
+    if row is None:
+        row = Dispute(
+            payment_id=payment.id,
+            provider_id=facts.provider_id,
+            status=facts.status,
+            reason=facts.reason,
+            amount=facts.amount,
+            due_by=facts.due_by,
+            opened_at=facts.created,
+        )
+        session.add(row)
+        timeline.note(session, order, "dispute_opened", timeline.STRIPE, now, status=facts.status)
+        due = facts.due_by.isoformat() if facts.due_by else ""
+        timeline.worry(session, order, Worry.DISPUTE, now, cause=facts.provider_id, due_by=due)
+    elif row.status != facts.status and row.status not in OVER:
+        timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
+        row.status = facts.status
+    row.due_by = facts.due_by
+    if facts.status in OVER and row.closed_at is None:
+        row.status, row.closed_at = facts.status, now
+    session.flush()
+    standing = (
+        select(Dispute.id).join(Payment).where(Payment.order_id == order.id, Dispute.status.not_in(HARMLESS))
+    )
+    order.disputed = session.scalar(standing.limit(1)) is not None
+    return True
+
+
+def warn(
+    session: Session, gateway: PaymentGateway, warning_id: str, now: datetime, also: Also | None = None
+) -> bool:
+    """Flag the order an early fraud warning is about; false when its payment is not known here."""
+    charge_id = gateway.warning_charge(warning_id)
+
+    def work(s: Session) -> bool:
+        payment = _payment(s, "", charge_id)
+        if payment is None:
+            return False
+        if payment.order_id is not None:
+            order = placing.locked(s, payment.order_id)
+            timeline.worry(s, order, Worry.FRAUD_WARNING, now, cause=warning_id)
+        if also is not None:
+            also(s)
+        return True
+
+    return transact(session, work)
+
+
+def _payment(session: Session, intent_id: str, charge_id: str) -> Payment | None:
+    same = [Payment.intent_id == intent_id] if intent_id else []
+    if charge_id:
+        same.append(Payment.charge_id == charge_id)
+    return session.scalar(select(Payment).where(or_(*same))) if same else None

@@ -1,0 +1,184 @@
+"""The inbox: each verified webhook is kept before it is worked, and is done only together with its effect."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from shop.database import add_once, transact
+from shop.errors import GatewayRefused
+from shop.payments import disputes, refunds, settling
+from shop.payments.gateway import IncomingEvent, PaymentGateway
+from shop.payments.models import InboxEvent, InboxState
+from shop.payments.settling import Outcome
+
+log = logging.getLogger(__name__)
+
+CHECKOUT = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+)
+REFUND = ("refund.created", "refund.updated", "refund.failed")
+DISPUTE = (
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+)
+WARNING = "radar.early_fraud_warning.created"
+TYPES = [*CHECKOUT, "charge.refunded", *REFUND, *DISPUTE, WARNING]
+"""What the webhook endpoint at Stripe is to be registered for."""
+
+LEASE = timedelta(minutes=2)
+
+
+def keep(session: Session, event: IncomingEvent, now: datetime) -> InboxEvent:
+    """Keep an event; a second delivery finds the row and adds nothing. Whoever keeps it may work it at once."""
+    add_once(
+        session,
+        InboxEvent,
+        id=event.event_id,
+        type=event.type,
+        object_id=event.object_id,
+        received_at=now,
+        due_at=now + LEASE,
+    )
+    return session.get_one(InboxEvent, event.event_id, populate_existing=True)
+
+
+def work(session: Session, gateway: PaymentGateway, event_id: str, now: datetime) -> None:
+    """Do what an event asks for; effect and mark are one commit. An exception leaves the event for a next try."""
+    event = session.get_one(InboxEvent, event_id)
+    done, kind, object_id = event.state is InboxState.DONE, event.type, event.object_id
+    session.rollback()
+    if done:
+        return
+    try:
+        _work(session, gateway, event_id, kind, object_id, now)
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+        transact(session, _failed, event_id, failure, now)
+        raise
+
+
+def _work(
+    session: Session, gateway: PaymentGateway, event_id: str, kind: str, object_id: str, now: datetime
+) -> None:
+    def applied(s: Session) -> None:
+        _done(s, event_id, Outcome.APPLIED, now)
+
+    if kind in CHECKOUT:
+        settling.learn(session, gateway, object_id, now, also=lambda s, outcome: _done(s, event_id, outcome, now))
+        return
+    known = False
+    if kind == "charge.refunded" or kind in REFUND:
+        intent_id = (
+            gateway.charge_intent(object_id) if kind == "charge.refunded" else gateway.refund_intent(object_id)
+        )
+        known = bool(intent_id) and _paid_first(session, gateway, intent_id, now)
+        known = known and refunds.learn(session, gateway, intent_id, now, also=applied)
+    elif kind in DISPUTE:
+        facts = gateway.look_up_dispute(object_id)
+        known = bool(facts.intent_id) and _paid_first(session, gateway, facts.intent_id, now)
+        known = known and disputes.learn(session, gateway, object_id, now, also=applied)
+    elif kind == WARNING:
+        intent_id = gateway.charge_intent(gateway.warning_charge(object_id))
+        known = bool(intent_id) and _paid_first(session, gateway, intent_id, now)
+        known = known and disputes.warn(session, gateway, object_id, now, also=applied)
+    if not known:
+        outcome = Outcome.STRANGER if kind in TYPES else Outcome.IGNORED
+        transact(session, _done, event_id, outcome, now)
+
+
+def _paid_first(session: Session, gateway: PaymentGateway, intent_id: str, now: datetime) -> bool:
+    """Make sure that a payment is settled before what came after it: events arrive in any order."""
+    if settling.knows(session, intent_id):
+        return True
+    facts = gateway.checkout_of(intent_id)
+    if facts is None:
+        return False
+    settling.learn(session, gateway, facts.checkout_id, now)
+    return settling.knows(session, intent_id)
+
+
+def _done(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
+    event = session.get_one(InboxEvent, event_id)
+    event.state, event.outcome, event.done_at = InboxState.DONE, outcome.value, now
+    event.claimed_until, event.last_error = None, ""
+
+
+def ignore(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
+    """Mark an event that needs no work, such as one of the other mode."""
+    _done(session, event_id, outcome, now)
+
+
+def _failed(session: Session, event_id: str, failure: str, now: datetime) -> None:
+    event = session.get_one(InboxEvent, event_id)
+    if event.state is InboxState.DONE:
+        return
+    event.state, event.last_error = InboxState.FAILED, failure[:2000]
+    event.tries += 1
+    event.claimed_until = None
+    event.due_at = now + timedelta(seconds=min(15 * 2 ** min(event.tries, 10), 3600))
+
+
+def claim_due(session: Session, now: datetime, limit: int = 20) -> list[str]:
+    """Claim events that are left over, by a lease, so that several workers share them."""
+
+    def claim(s: Session) -> list[str]:
+        waiting = (
+            select(InboxEvent.id)
+            .where(
+                InboxEvent.state != InboxState.DONE,
+                InboxEvent.due_at <= now,
+                or_(InboxEvent.claimed_until.is_(None), InboxEvent.claimed_until <= now),
+            )
+            .order_by(InboxEvent.received_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = list(s.scalars(waiting))
+        s.execute(
+            update(InboxEvent)
+            .where(InboxEvent.id.in_(found))
+            .values(claimed_until=now + LEASE)
+            .execution_options(synchronize_session=False)
+        )
+        return found
+
+    return transact(session, claim)
+
+
+def work_due(session: Session, gateway: PaymentGateway, now: datetime) -> int:
+    """Work what webhooks have left undone; one event's failure does not keep the others waiting."""
+    found = claim_due(session, now)
+    for event_id in found:
+        try:
+            work(session, gateway, event_id, now)
+        except Exception:
+            log.exception("event %s could not be worked", event_id)  # kept as failed, with its error, by work()
+    return len(found)
+
+
+def replay(session: Session, gateway: PaymentGateway, event_id: str, now: datetime) -> None:
+    """Fetch an event from the provider and do again what it asks for; raises what that raises."""
+    try:
+        event = gateway.event(event_id)
+    except GatewayRefused:
+        known = session.get(InboxEvent, event_id)
+        if known is None:
+            raise
+        event = IncomingEvent(event_id, known.type, known.object_id, gateway.livemode, known.received_at)
+
+    def reopen(s: Session) -> None:
+        row = keep(s, event, now)
+        row.state, row.claimed_until = InboxState.NEW, None
+
+    transact(session, reopen)
+    work(session, gateway, event_id, now)

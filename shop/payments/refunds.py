@@ -1,0 +1,329 @@
+"""Refunds: rows first, then the provider, and his list is what counts.
+
+What has gone back is always set from the provider's list of a payment's refunds, never added up from events
+(Stripe, "Refunds"). A row keeps its idempotency key, so an answer that was lost is asked for again, not paid again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from shop.database import lock, transact
+from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
+from shop.letters import outbox
+from shop.letters.models import Kind
+from shop.orders import fulfilment, placing, timeline
+from shop.orders.lifecycle import Action, FulfilmentState, PaymentState, after_payment
+from shop.orders.models import Order, Worry
+from shop.orders.snapshot import money_fact, order_facts
+from shop.orders.timeline import Actor
+from shop.payments.gateway import PaymentGateway, RefundFacts
+from shop.payments.models import Payment, PaymentRole, Refund, RefundSource, RefundState
+
+log = logging.getLogger(__name__)
+
+STATES = {
+    "pending": RefundState.PENDING,
+    "requires_action": RefundState.PENDING,
+    "succeeded": RefundState.SUCCEEDED,
+    "failed": RefundState.FAILED,
+    "canceled": RefundState.CANCELLED,
+}
+BACK = (RefundState.PENDING, RefundState.SUCCEEDED)
+"""The money is on its way to the buyer."""
+DEAD = (RefundState.FAILED, RefundState.CANCELLED)
+LEASE = timedelta(minutes=3)
+LOOKS = 4
+
+
+def refundable(session: Session, payment: Payment) -> int:
+    """Minor units of a payment that are neither refunded nor promised back."""
+    taken = select(Refund).where(Refund.payment_id == payment.id, Refund.state.not_in(DEAD))
+    return payment.amount - sum(refund.amount for refund in session.scalars(taken))
+
+
+def ask(session: Session, payment_id: int, amount: int, reason: str, actor: Actor, now: datetime) -> Refund:
+    """Decide a refund of so many minor units; the provider is told afterwards, by ``perform``.
+
+    Raises ``WrongState`` for more than is left, and while the buyer's bank disputes the payment.
+    """
+    payment = session.get_one(Payment, payment_id)
+    order = placing.locked(session, payment.order_id) if payment.order_id else None
+    lock(session, Payment, payment_id)
+    if order is not None and order.disputed:
+        raise WrongState("a disputed payment cannot be refunded")
+    left = refundable(session, payment)
+    if not 0 < amount <= left:
+        raise WrongState(f"{left} can be refunded, not {amount}")
+    refund = _row(payment, amount, reason, RefundSource.ADMIN, now)
+    refund.asked_by = actor.name
+    session.add(refund)
+    session.flush()
+    if order is not None:
+        if payment.role is PaymentRole.ORDER and amount == left:
+            order.refunding = True
+        currency = payment.currency.value
+        timeline.note(
+            session, order, "refund_asked", actor, now, refund=refund.id, amount=amount, currency=currency
+        )
+    return refund
+
+
+def owe(session: Session, payment: Payment, amount: int, reason: str, now: datetime) -> Refund:
+    """Decide a refund by the shop's own rules; the worker performs it. The order must be locked."""
+    refund = _row(payment, amount, reason, RefundSource.SYSTEM, now)
+    session.add(refund)
+    session.flush()
+    if payment.order_id is not None:
+        order = session.get_one(Order, payment.order_id)
+        currency = payment.currency.value
+        timeline.note(
+            session,
+            order,
+            "refund_asked",
+            timeline.SYSTEM,
+            now,
+            refund=refund.id,
+            amount=amount,
+            currency=currency,
+        )
+    return refund
+
+
+def _row(payment: Payment, amount: int, reason: str, source: RefundSource, now: datetime) -> Refund:
+    return Refund(
+        key=f"refund:{secrets.token_hex(16)}",
+        payment_id=payment.id,
+        state=RefundState.OWED,
+        source=source,
+        amount=amount,
+        reason=reason,
+        asked_at=now,
+        next_try_at=now,
+    )
+
+
+def due(session: Session, now: datetime) -> list[int]:
+    """Ids of refunds that the provider has not confirmed and nobody is working on."""
+    waiting = (
+        select(Refund.id)
+        .where(
+            Refund.state == RefundState.OWED,
+            or_(Refund.next_try_at.is_(None), Refund.next_try_at <= now),
+            or_(Refund.claimed_until.is_(None), Refund.claimed_until <= now),
+        )
+        .order_by(Refund.id)
+    )
+    found = list(session.scalars(waiting))
+    session.rollback()
+    return found
+
+
+def perform(session: Session, gateway: PaymentGateway, refund_id: int, now: datetime) -> None:
+    """Tell the provider about a decided refund and apply his answer.
+
+    Raises ``GatewayUnavailable`` when the outcome is unknown: the row stays owed and is tried again later.
+    """
+
+    def claim(s: Session) -> tuple[str, str, int, str, int] | None:
+        refund = lock(s, Refund, refund_id)
+        if refund is None or refund.state is not RefundState.OWED:
+            return None
+        if refund.claimed_until is not None and refund.claimed_until > now:
+            return None
+        refund.claimed_until = now + LEASE
+        refund.tries += 1
+        return refund.key, refund.payment.intent_id, refund.amount, refund.reason, refund.tries
+
+    claimed = transact(session, claim)
+    if claimed is None:
+        return
+    key, intent_id, amount, reason, tries = claimed
+    try:
+        # The provider forgets keys after 24 hours: what an earlier try has done is looked for in his list.
+        known = tries > 1 and any(facts.metadata.get("refund") == key for facts in gateway.refunds_of(intent_id))
+        if not known:
+            gateway.refund(key, intent_id, amount, _stripe_reason(reason), {"refund": key})
+    except GatewayRefused as error:
+        log.warning("refund %s was refused: %s", refund_id, error)
+        refused = error.code
+        learn(session, gateway, intent_id, now, also=lambda s: _refused(s, refund_id, refused, now))
+        return
+    except GatewayUnavailable:
+        transact(session, _later, refund_id, now)
+        raise
+    learn(session, gateway, intent_id, now)
+
+
+def _stripe_reason(reason: str) -> str:
+    """The provider knows three reasons only; ``duplicate`` and ``requested_by_customer`` are ours to use."""
+    return {Worry.PAID_TWICE.value: "duplicate"}.get(reason, "requested_by_customer")
+
+
+def _later(session: Session, refund_id: int, now: datetime) -> None:
+    refund = session.get_one(Refund, refund_id)
+    refund.claimed_until = None
+    refund.next_try_at = now + timedelta(seconds=min(30 * 2 ** min(refund.tries, 10), 3600))
+
+
+def _refused(session: Session, refund_id: int, code: str, now: datetime) -> None:
+    """The provider will not do it: unless his list says that it is done, a person must look."""
+    refund = session.get_one(Refund, refund_id)
+    if refund.state is not RefundState.OWED:
+        return
+    refund.state, refund.failure, refund.finished_at = RefundState.FAILED, code, now
+    order = refund.payment.order
+    if order is None:
+        return
+    order.refunding = False
+    timeline.note(session, order, "refund_refused", timeline.STRIPE, now, refund=refund.id, code=code)
+    if refundable(session, refund.payment) > 0:
+        timeline.worry(session, order, Worry.REFUND_FAILED, now, cause=f"refund:{refund.id}", code=code)
+
+
+def learn(
+    session: Session,
+    gateway: PaymentGateway,
+    intent_id: str,
+    now: datetime,
+    also: Callable[[Session], None] | None = None,
+) -> bool:
+    """Ask the provider for a payment's refunds and apply them; false when the payment is not known here."""
+    for _ in range(LOOKS):
+        seen = (
+            select(Payment.id, Order.sync_version)
+            .outerjoin(Order, Order.id == Payment.order_id)
+            .where(Payment.intent_id == intent_id)
+        )
+        row = session.execute(seen).first()
+        session.rollback()
+        if row is None:
+            return False
+        payment_id, version = row
+        listed = gateway.refunds_of(intent_id)
+
+        def work(
+            s: Session,
+            payment_id: int = payment_id,
+            version: int | None = version,
+            listed: list[RefundFacts] = listed,
+        ) -> bool:
+            if not apply(s, payment_id, listed, now, version):
+                return False
+            if also is not None:
+                also(s)
+            return True
+
+        if transact(session, work):
+            return True
+    raise GatewayUnavailable(f"the refunds of {intent_id} keep changing")
+
+
+def apply(
+    session: Session, payment_id: int, listed: list[RefundFacts], now: datetime, version: int | None
+) -> bool:
+    """Bring a payment's refunds to what the provider's list says; false when the order changed meanwhile."""
+    payment = session.get_one(Payment, payment_id)
+    order = placing.locked(session, payment.order_id) if payment.order_id else None
+    if order is not None and version is not None and order.sync_version != version:
+        return False
+    lock(session, Payment, payment_id)
+    rows = list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
+    changed = False
+    for facts in sorted(listed, key=lambda each: (each.created is not None, each.created, each.provider_id)):
+        row = _match(rows, facts)
+        if row is None:
+            row = _row(payment, facts.amount, facts.reason, RefundSource.DASHBOARD, now)
+            session.add(row)
+            rows.append(row)
+        changed |= _bring(session, order, payment, row, facts, now)
+    session.flush()
+    if order is not None:
+        if payment.role is PaymentRole.ORDER:
+            changed |= _reckon(session, order, payment, rows, now)
+        if changed:
+            order.sync_version += 1
+    return True
+
+
+def _match(rows: list[Refund], facts: RefundFacts) -> Refund | None:
+    for row in rows:
+        if row.provider_id == facts.provider_id:
+            return row
+    for row in rows:
+        if row.provider_id is None and row.key == facts.metadata.get("refund"):
+            return row
+    return None
+
+
+def _bring(
+    session: Session, order: Order | None, payment: Payment, row: Refund, facts: RefundFacts, now: datetime
+) -> bool:
+    """Bring one row to its state at the provider, with its timeline entry and letter."""
+    state = STATES.get(facts.status, RefundState.PENDING)
+    if row.provider_id == facts.provider_id and row.state is state:
+        return False
+    before = row.state
+    row.provider_id, row.state, row.claimed_until = facts.provider_id, state, None
+    row.failure = facts.failure
+    row.finished_at = None if state is RefundState.PENDING else now
+    session.flush()
+    if order is None:
+        return True
+    entry = {"refund": row.id, "amount": row.amount, "currency": payment.currency.value}
+    if state in BACK and before not in BACK:
+        timeline.note(session, order, "refunded", timeline.STRIPE, now, **entry, source=row.source.value)
+        if payment.role is PaymentRole.ORDER:
+            _write(session, order, payment, row, Kind.REFUNDED, now)
+    elif state in DEAD and before not in DEAD:
+        timeline.note(session, order, "refund_failed", timeline.STRIPE, now, **entry, why=facts.failure)
+        cause = f"refund:{row.id}"
+        timeline.worry(session, order, Worry.REFUND_FAILED, now, cause=cause, amount=row.amount)
+        if before in BACK:
+            _write(session, order, payment, row, Kind.REFUND_FAILED, now)
+    return True
+
+
+def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund], now: datetime) -> bool:
+    """Set an order's payment state from what has gone back of its payment; all of it ends an unposted order."""
+    back = sum(row.amount for row in rows if row.state in BACK)
+    promised = sum(row.amount for row in rows if row.state is RefundState.OWED)
+    order.refunding = promised > 0 and back + promised >= payment.amount
+    state = order.payment_state
+    if back >= payment.amount:
+        action = Action.REFUND_ALL if state is not PaymentState.REFUNDED else None
+    elif back:
+        action = Action.REFUND_PART if state is not PaymentState.PART_REFUNDED else None
+    else:
+        action = Action.REFUND_UNDONE if state in (PaymentState.REFUNDED, PaymentState.PART_REFUNDED) else None
+    if action is None:
+        return False
+    order.payment_state = after_payment(state, action)
+    if action is Action.REFUND_ALL and order.fulfilment_state is FulfilmentState.TO_POST:
+        fulfilment.call_off(session, order, timeline.SYSTEM, now)
+    return True
+
+
+def _write(session: Session, order: Order, payment: Payment, row: Refund, kind: Kind, now: datetime) -> None:
+    if not order.buyer.email:
+        return
+    context = order_facts(session, order) | {
+        "refund": money_fact(row.money),
+        "full": row.amount == payment.amount,
+    }
+    outbox.owe(
+        session,
+        kind,
+        f"refund:{row.id}",
+        order.buyer.email,
+        order.market.locale,
+        context,
+        now,
+        order_id=order.id,
+    )
