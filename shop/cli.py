@@ -1,5 +1,92 @@
-from flask import Flask
+"""``flask shop …``: thin commands over the domain."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from shop import audit
+from shop.admin.commands import admin_group
+from shop.catalogue import offers
+from shop.cli_catalogue import catalogue_group, pages_group, trader_group
+from shop.errors import GatewayError, ShopError
+from shop.extensions import db, gateway, now, settings
+from shop.payments import inbox, reconciliation
+from shop.worker import Worker
+
+shop = AppGroup("shop", help="Run the bookshop.")
+shop.add_command(catalogue_group)
+shop.add_command(pages_group)
+shop.add_command(trader_group)
+shop.add_command(admin_group)
+
+
+@shop.command("worker")
+@click.option("--once", is_flag=True, help="Do once everything there is to do, and stop.")
+def worker(once: bool) -> None:
+    """Deliver letters, work the inbox, expire holds, reconcile with Stripe."""
+    one = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
+    if once:
+        one.round(everything=True)
+    else:
+        one.run()
+
+
+@shop.command("reconcile")
+def reconcile() -> None:
+    """Compare everything with Stripe and put right what differs."""
+    try:
+        report = reconciliation.run(db.session(), gateway(), now())
+    except GatewayError as error:
+        raise click.ClickException(f"Stripe did not answer as expected: {error}") from error
+    click.echo(f"looked up {report.looked_up}, put right {len(report.applied)}")
+    for name in ("applied", "orphans", "missing_there"):
+        for each in getattr(report, name):
+            click.echo(f"{name.replace('_', ' ')}: {each}")
+
+
+@shop.command("replay")
+@click.argument("event_id")
+def replay(event_id: str) -> None:
+    """Fetch an event from Stripe and do again what it asks for."""
+    try:
+        inbox.replay(db.session(), gateway(), event_id, now())
+    except ShopError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{event_id} was worked")
+
+
+@shop.command("audit")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of sentences.")
+def run_audit(as_json: bool) -> None:
+    """Recompute all that can be recomputed; name every difference and exit 1 if there is one."""
+    found = list(audit.run(db.session()))
+    if as_json:
+        click.echo(json.dumps([each.as_dict() for each in found], ensure_ascii=False))
+    else:
+        for each in found:
+            click.echo(str(each))
+        click.echo(f"{len(found)} differences")
+    sys.exit(1 if found else 0)
+
+
+@shop.command("doctor")
+def doctor() -> None:
+    """Say what this installation still needs before it can sell."""
+    session = db.session()
+    missing = offers.missing_for_sale(session)
+    for row in offers.unconfirmed(session):
+        click.echo(f"unconfirmed: {row.subject}: {row.fact}")
+    for each in missing:
+        click.echo(f"needed before orders are taken: {each}")
+    if not settings().production:
+        click.echo("development: everything counts as confirmed")
+    sys.exit(1 if missing and settings().production else 0)
 
 
 def init_app(app: Flask) -> None:
-    """."""
+    app.cli.add_command(shop)

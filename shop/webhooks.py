@@ -1,5 +1,52 @@
-from flask import Flask
+"""POST /stripe/webhook: kept first, settled after; 2xx only when the work is done."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Flask, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from shop.database import transact
+from shop.errors import ForgedEvent, GatewayError
+from shop.extensions import db, gateway, now
+from shop.payments import inbox
+from shop.payments.models import InboxState
+from shop.payments.settling import Outcome
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 512 * 1024
+
+blueprint = Blueprint("webhooks", __name__)
+
+
+@blueprint.post("/stripe/webhook")
+def stripe_webhook() -> ResponseReturnValue:
+    """Answer 400 to what is forged, 503 when Stripe could not be asked, so that it delivers again."""
+    request.max_content_length = MAX_BODY
+    try:
+        event = gateway().verify(request.get_data(cache=False), request.headers.get("Stripe-Signature", ""))
+    except ForgedEvent as error:
+        log.warning("a webhook was refused: %s", error)
+        return "bad signature", 400
+    except RequestEntityTooLarge:
+        return "too large", 413
+    session = db.session()
+    kept = transact(session, inbox.keep, event, now())
+    if kept.state is InboxState.DONE:
+        return "", 200
+    if event.livemode != gateway().livemode:
+        transact(session, inbox.ignore, event.event_id, Outcome.OTHER_MODE, now())
+        return "", 200
+    try:
+        inbox.work(session, gateway(), event.event_id, now())
+    except GatewayError as error:
+        log.warning("event %s waits: %s", event.event_id, error)
+        return "later", 503
+    return "", 200
 
 
 def init_app(app: Flask) -> None:
-    """."""
+    app.register_blueprint(blueprint)

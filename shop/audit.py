@@ -1,0 +1,174 @@
+"""The audit: everything that can be recomputed is, from rows alone, and every difference is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shop.letters.models import Kind, Letter
+from shop.orders import timeline
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import Order, Shipment
+from shop.payments.models import Payment, PaymentRole, Refund
+from shop.payments.refunds import BACK, DEAD
+from shop.stock import Movement, Stock, StockMovement
+
+BATCH = 500
+PAID = (PaymentState.PAID, PaymentState.PART_REFUNDED, PaymentState.REFUNDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that does not agree: ``what`` it is about, and what stands against what."""
+
+    kind: str
+    what: str
+    stands: str
+    should: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}: {self.stands}, should be {self.should}"
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def run(session: Session) -> Iterator[Difference]:
+    """Recompute stock, totals, states and letters owed, and follow every timeline."""
+    yield from _stock(session)
+    last = 0
+    while batch := list(session.scalars(select(Order).where(Order.id > last).order_by(Order.id).limit(BATCH))):
+        for order in batch:
+            yield from _order(session, order)
+        last = batch[-1].id
+        session.expunge_all()
+    yield from _letters(session)
+    yield from _refunds(session)
+
+
+def _stock(session: Session) -> Iterator[Difference]:
+    sums = {
+        row.edition_id: (row.on_hand or 0, row.held or 0, row.allocated or 0)
+        for row in session.execute(
+            select(
+                StockMovement.edition_id,
+                func.sum(StockMovement.on_hand).label("on_hand"),
+                func.sum(StockMovement.held).label("held"),
+                func.sum(StockMovement.allocated).label("allocated"),
+            ).group_by(StockMovement.edition_id)
+        )
+    }
+    promised: dict[str, Counter[int]] = {"held": Counter(), "allocated": Counter()}
+    for order in session.scalars(select(Order).where(Order.holding | Order.allocated)):
+        for edition_id, quantity in order.copies.items():
+            promised["held"][edition_id] += quantity if order.holding else 0
+            promised["allocated"][edition_id] += quantity if order.allocated else 0
+    for row in session.scalars(select(Stock).order_by(Stock.edition_id)):
+        name = f"edition {row.edition_id}"
+        stands = (row.on_hand, row.held, row.allocated)
+        moved = sums.get(row.edition_id, (0, 0, 0))
+        if stands != moved:
+            yield Difference("stock", f"{name} on hand, held, allocated", str(stands), str(moved))
+        for kind, counter in promised.items():
+            if getattr(row, kind) != counter[row.edition_id]:
+                yield Difference(
+                    "promises", f"{name} {kind}", str(getattr(row, kind)), str(counter[row.edition_id])
+                )
+
+
+def _order(session: Session, order: Order) -> Iterator[Difference]:
+    books = sum(line.quantity * line.unit_amount for line in order.lines)
+    if books != order.books_amount:
+        yield Difference("total", order.number, str(order.books_amount), str(books))
+    for broken in timeline.breaks(order):
+        yield Difference("timeline", order.number, broken, "an unbroken chain")
+    payments = list(session.scalars(select(Payment).where(Payment.order_id == order.id)))
+    paying = [payment for payment in payments if payment.role is PaymentRole.ORDER]
+    expected = _payment_state(session, order, paying)
+    if order.payment_state not in expected:
+        wanted = " or ".join(sorted(state.value for state in expected))
+        yield Difference("payment state", order.number, order.payment_state.value, wanted)
+    for payment in paying:
+        if payment.amount != order.total.amount or payment.currency is not order.currency:
+            yield Difference("payment", order.number, str(payment.money), str(order.total))
+    yield from _fulfilment(session, order)
+    open_concerns = any(concern.settled_at is None for concern in order.concerns)
+    if open_concerns != order.needs_attention:
+        yield Difference("attention", order.number, str(order.needs_attention), str(open_concerns))
+
+
+def _payment_state(session: Session, order: Order, paying: list[Payment]) -> set[PaymentState]:
+    if not paying:
+        return set(PaymentState) - set(PAID)
+    back = session.scalar(
+        select(func.coalesce(func.sum(Refund.amount), 0)).where(
+            Refund.payment_id == paying[0].id, Refund.state.in_(BACK)
+        )
+    )
+    if not back:
+        return {PaymentState.PAID}
+    return {PaymentState.REFUNDED if back >= paying[0].amount else PaymentState.PART_REFUNDED}
+
+
+def _fulfilment(session: Session, order: Order) -> Iterator[Difference]:
+    shipments = session.scalar(select(func.count()).select_from(Shipment).where(Shipment.order_id == order.id))
+    posted = order.fulfilment_state is FulfilmentState.POSTED
+    if bool(shipments) != posted:
+        yield Difference("fulfilment", order.number, order.fulfilment_state.value, f"{shipments} parcels")
+    if order.allocated != (order.fulfilment_state is FulfilmentState.TO_POST):
+        yield Difference(
+            "allocation", order.number, f"allocated={order.allocated}", f"as for {order.fulfilment_state.value}"
+        )
+    waiting = order.payment_state in (PaymentState.AWAITING, PaymentState.PROCESSING)
+    if order.holding != waiting:
+        yield Difference("hold", order.number, f"holding={order.holding}", f"as for {order.payment_state.value}")
+    moved = session.execute(
+        select(func.sum(StockMovement.held), func.sum(StockMovement.allocated)).where(
+            StockMovement.order_id == order.id, StockMovement.kind != Movement.COUNT
+        )
+    ).one()
+    copies = sum(order.copies.values())
+    should = (copies if order.holding else 0, copies if order.allocated else 0)
+    if (moved[0] or 0, moved[1] or 0) != should:
+        yield Difference("movements", order.number, str(tuple(moved)), str(should))
+
+
+def _letters(session: Session) -> Iterator[Difference]:
+    """Every payment that paid an order has one confirmation, every parcel and refund its letter, and no other."""
+    owed: set[tuple[Kind, str]] = set()
+    reachable = select(Order.id).where(Order.buyer.has(email=""), Order.id > 0)
+    mute = set(session.scalars(reachable))
+    for payment_id, order_id in session.execute(
+        select(Payment.id, Payment.order_id).where(Payment.role == PaymentRole.ORDER)
+    ):
+        if order_id not in mute:
+            owed.add((Kind.ORDER_PAID, f"payment:{payment_id}"))
+    for shipment_id, order_id in session.execute(select(Shipment.id, Shipment.order_id)):
+        if order_id not in mute:
+            owed.add((Kind.POSTED, f"shipment:{shipment_id}"))
+    written: Counter[tuple[Kind, str]] = Counter()
+    for kind, cause in session.execute(
+        select(Letter.kind, Letter.cause).where(Letter.kind.in_((Kind.ORDER_PAID, Kind.POSTED)), Letter.copy == 0)
+    ):
+        written[(kind, cause)] += 1
+    for kind, cause in sorted(owed - set(written)):
+        yield Difference("letter", f"{kind.value} for {cause}", "none", "one")
+    for (kind, cause), number in sorted(written.items()):
+        if number > 1 or (kind, cause) not in owed:
+            should = "one" if (kind, cause) in owed else "none"
+            yield Difference("letter", f"{kind.value} for {cause}", str(number), should)
+
+
+def _refunds(session: Session) -> Iterator[Difference]:
+    for payment_id, amount, promised in session.execute(
+        select(Payment.id, Payment.amount, func.sum(Refund.amount))
+        .join(Refund)
+        .where(Refund.state.not_in(DEAD))
+        .group_by(Payment.id, Payment.amount)
+        .having(func.sum(Refund.amount) > Payment.amount)
+    ):
+        yield Difference("refunds", f"payment {payment_id}", str(promised), f"at most {amount}")

@@ -1,0 +1,125 @@
+"""The worker: letters, inbox, refunds, holds, reconciliation, housekeeping. It may run in several copies."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import FrameType
+
+from flask import Flask
+from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from shop import duty, throttle
+from shop.bibliography.romanisation import ala_lc
+from shop.database import transact
+from shop.errors import GatewayError
+from shop.extensions import db, gateway, mailer, now, settings
+from shop.letters import delivery
+from shop.letters.rendering import Renderer
+from shop.payments import checkouts, inbox, reconciliation, refunds
+from shop.staff import AdminSession
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds between rounds
+LEASE = timedelta(minutes=15)
+SESSIONS_KEPT = timedelta(days=8)
+
+
+class Worker:
+    """One process that does what nobody waits for."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        with app.app_context():
+            self._render = Renderer(settings().shop_url, settings().mail_from, ala_lc)
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Work until told to stop (SIGTERM, SIGINT); the round that is under way is finished first."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told)
+        while not self._stop.is_set():
+            self.round()
+            self._stop.wait(PAUSE)
+
+    def _told(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def round(self, *, everything: bool = False) -> None:
+        """Do once whatever is due; ``everything`` does also what is not."""
+        with self.app.app_context():
+            session, moment = db.session(), now()
+            self._try("inbox", lambda: inbox.work_due(session, gateway(), moment))
+            self._duty(session, "refunds", timedelta(seconds=2), perform_refunds, moment, everything)
+            self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything)
+            self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
+            self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
+            self._try("letters", lambda: delivery.deliver_due(session, mailer(), self._render, moment))
+
+    def _duty(
+        self,
+        session: Session,
+        name: str,
+        every: timedelta,
+        work: Callable[[Session, datetime, datetime | None], None],
+        moment: datetime,
+        everything: bool,
+    ) -> None:
+        """Run a duty that is due; when it fails it is due again in a while, and the others go on."""
+
+        def run() -> None:
+            if everything:
+                transact(session, duty.put_off, name, moment)
+            mine = transact(session, duty.claim, name, LEASE, moment)
+            if mine is None:
+                return
+            since = mine.begun_at
+            session.rollback()
+            try:
+                work(session, moment, since)
+            except BaseException:
+                transact(session, duty.put_off, name, moment + min(every, timedelta(minutes=1)))
+                raise
+            transact(session, duty.finish, name, moment, every)
+
+        self._try(name, run)
+
+    def _try(self, name: str, work: Callable[[], object]) -> None:
+        """What fails is left as it stands in the database and comes round again; the rest goes on."""
+        try:
+            work()
+        except GatewayError as error:
+            log.warning("%s: the payment provider: %s", name, error)
+        except SQLAlchemyError:
+            log.exception("%s: the database", name)
+        except Exception:
+            log.exception("%s", name)
+        finally:
+            db.session.rollback()
+
+
+def perform_refunds(session: Session, moment: datetime, _since: datetime | None) -> None:
+    for refund_id in refunds.due(session, moment):
+        refunds.perform(session, gateway(), refund_id, moment)
+
+
+def release_holds(session: Session, moment: datetime, _since: datetime | None) -> None:
+    checkouts.sweep(session, gateway(), moment)
+
+
+def reconcile(session: Session, moment: datetime, since: datetime | None) -> None:
+    report = reconciliation.run(session, gateway(), moment, since)
+    if not report.clean:
+        log.warning("reconciliation has put right: %s", report)
+
+
+def keep_house(session: Session, moment: datetime, _since: datetime | None) -> None:
+    transact(session, throttle.sweep, moment)
+    old = delete(AdminSession).where(AdminSession.seen_at < moment - SESSIONS_KEPT)
+    transact(session, lambda s: s.execute(old))
