@@ -25,7 +25,7 @@ from shop.letters.outbox import JOINED_WITHIN
 from shop.staff import Admin
 
 LEASE = timedelta(minutes=10)
-ROUND = 60.0  # seconds after which no further letter is begun, far less than the lease
+ROUND = 20.0  # seconds after which no further letter is begun, far less than the lease
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 LONGEST_ABSENCE = timedelta(minutes=15)

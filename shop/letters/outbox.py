@@ -65,18 +65,40 @@ def owe_shopkeepers(
     context: dict[str, Any],
     now: datetime,
     order_id: int | None = None,
+    library_order_id: int | None = None,
+    reply_to: str = "",
 ) -> None:
     """Owe the people of the order desk a letter, each in his language.
 
-    What falls within ten minutes of the last one waits and is joined with what follows.
+    What falls within ten minutes of the last one waits and is joined with what follows; a letter that answers to
+    somebody else goes alone and at once.
     """
     for person in shopkeepers(session):
-        last = session.scalar(
-            select(func.max(Letter.sent_at)).where(Letter.recipient == person.email, Letter.kind.in_(SHOPKEEPER))
+        owe(
+            session,
+            kind,
+            cause,
+            person.email,
+            locale_of(person.language),
+            context,
+            now,
+            order_id=order_id,
+            library_order_id=library_order_id,
+            reply_to=reply_to,
+            due_at=_next_joined(session, person.email, now) if kind in SHOPKEEPER else now,
         )
-        due = max(now, last + JOINED_WITHIN) if last else now
-        locale = LOCALES.get(person.language, person.language)
-        owe(session, kind, cause, person.email, locale, context, now, order_id=order_id, due_at=due)
+
+
+def locale_of(language: str) -> str:
+    """The locale in which somebody is written to whose language alone is known."""
+    return LOCALES.get(language, language)
+
+
+def _next_joined(session: Session, recipient: str, now: datetime) -> datetime:
+    last = session.scalar(
+        select(func.max(Letter.sent_at)).where(Letter.recipient == recipient, Letter.kind.in_(SHOPKEEPER))
+    )
+    return max(now, last + JOINED_WITHIN) if last else now
 
 
 def again(session: Session, letter: Letter, now: datetime) -> None:

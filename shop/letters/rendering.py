@@ -7,7 +7,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -36,7 +36,7 @@ class Renderer:
 
     Each kind has ``letters/{kind}.txt`` with the blocks ``subject`` and ``body``, and ``letters/{kind}.html``
     with the block ``body``; ``letters/_frame.*`` is around them. Templates see the row's context and the
-    functions ``url`` (path → address), ``isbn`` and ``romanised``, and the filters of the pages.
+    functions ``url`` (path → address) and ``romanised``, and the filters of the pages.
     """
 
     def __init__(
@@ -124,13 +124,12 @@ class Renderer:
         environment.filters.update(
             money=lambda fact: write_money(Money(fact["amount"], Currency(fact["currency"])), locale),
             number=lambda number: write_number(number, locale),
-            day=lambda instant: write_date(datetime.fromisoformat(instant), locale),
+            day=lambda told: write_date(_day(told), locale),
             moment=lambda instant: write_moment(datetime.fromisoformat(instant), locale),
             country=lambda code: country_name(code, locale),
+            isbn=isbn.format,
         )
-        environment.globals.update(
-            url=lambda path: self._shop_url + path, isbn=isbn.format, romanised=self._romanise
-        )
+        environment.globals.update(url=lambda path: self._shop_url + path, romanised=self._romanise)
         return environment
 
 
@@ -179,6 +178,11 @@ def wrapped(text: str) -> str:
             break_on_hyphens=False,
         )
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def _day(told: str) -> date:
+    """A day (``2026-12-01``) or an instant, as contexts hold them."""
+    return date.fromisoformat(told) if len(told) == len("2026-12-01") else datetime.fromisoformat(told)
 
 
 def _trader(context: Mapping[str, Any]) -> Mapping[str, str]:

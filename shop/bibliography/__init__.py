@@ -1,0 +1,1 @@
+"""What libraries read: everything derives from the one edition record."""
