@@ -1,7 +1,37 @@
-"""What readers and buyers see."""
+"""What readers and buyers see: pages, the order form, the order page, libraries, errors.
 
-from flask import Flask
+``app`` calls ``init_app``; the admin uses what it puts on the app (filters, the guard against other sites' posts,
+the headers, the error pages) and nothing else of this room.
+"""
+
+from flask import Blueprint, Flask
+
+from shop.storefront import (
+    addresses,
+    caching,
+    errors,
+    filters,
+    libraries,
+    order_pages,
+    ordering,
+    pages,
+    protection,
+    service,
+)
 
 
 def init_app(app: Flask) -> None:
-    """."""
+    """Register everything public, and what the whole app shares: language, filters, guard, headers, errors."""
+    addresses.init_app(app)
+    filters.init_app(app)
+    protection.init_app(app)
+    caching.init_app(app)
+    errors.init_app(app)
+    service.init_app(app)
+    blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
+    blueprint.url_value_preprocessor(addresses.take_market)
+    pages.register(blueprint)
+    ordering.register(blueprint)
+    order_pages.register(blueprint)
+    libraries.register(blueprint)
+    app.register_blueprint(blueprint)

@@ -1,0 +1,103 @@
+"""Addresses: the market at their beginning, the language it brings, and the same page in the other markets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Flask, g, request, url_for
+from flask.globals import request_ctx
+from flask_babel import refresh
+from werkzeug.routing import BaseConverter, Map
+
+from shop.extensions import settings
+from shop.markets import GENERIC, MARKETS, Market, negotiate
+
+
+class MarketConverter(BaseConverter):
+    """Accepts the markets that are kept and nothing else, so that any other first part is not found."""
+
+    def __init__(self, map: Map) -> None:  # noqa: A002 - Werkzeug's name for it
+        super().__init__(map)
+        self.regex = "|".join(re.escape(slug) for slug in MARKETS)
+
+    def to_python(self, value: str) -> Market:
+        return MARKETS[value]
+
+    def to_url(self, value: Market | str) -> str:
+        return str(value)
+
+
+def init_app(app: Flask) -> None:
+    app.url_map.converters["market"] = MarketConverter
+    app.before_request(choose_language)
+
+    @app.url_defaults
+    def same_market(endpoint: str, values: dict[str, Any]) -> None:
+        if "market" not in values and app.url_map.is_endpoint_expecting(endpoint, "market") and "market" in g:
+            values["market"] = g.market
+
+    app.jinja_env.globals.update(
+        elsewhere=elsewhere,
+        alternates=alternates,
+        canonical=canonical,
+        market_now=market_now,
+        order_address=order_address,
+    )
+
+
+def choose_language() -> None:
+    """Take market and language from the address; without one there, from what the browser asks for."""
+    if request_ctx.url_adapter is None:  # a host that is not ours: the error page still needs addresses
+        request_ctx.url_adapter = request_ctx.app.url_map.bind("localhost")
+    named = MARKETS.get(request.path.split("/", 2)[1] if "/" in request.path else "")
+    g.negotiated = named is None
+    enter(named or negotiate(request.accept_languages))
+
+
+def enter(market: Market) -> None:
+    """Answer this request in a market: its language, its currency, its links."""
+    g.market, g.locale = market, market.locale
+    refresh()
+
+
+def take_market(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Views find the market in ``g``, not among their arguments."""
+    if values is not None:
+        values.pop("market", None)
+
+
+def market_now() -> Market:
+    market: Market = g.market
+    return market
+
+
+def elsewhere(market: Market) -> str:
+    """The address of this same page in another market, with what was typed into the order form."""
+    endpoint = request.endpoint
+    if endpoint is None or not endpoint.startswith("storefront.") or g.get("no_twin"):
+        return url_for("storefront.home", market=market)
+    return url_for(endpoint, **(request.view_args or {}), market=market, **g.get("typed", {}))
+
+
+def order_address(slug: str) -> str:
+    """The order form with one copy of an edition, to the region's home country."""
+    return url_for("storefront.order", country=g.market.region.home, **{slug: 1})
+
+
+def canonical(market: Market | None = None) -> str:
+    """The whole address of this page, in this market or another, without any query."""
+    arguments = request.view_args or {}
+    path = url_for(request.endpoint or "storefront.home", **arguments, market=market or g.market)
+    return settings().shop_url + path
+
+
+def alternates() -> list[tuple[str, str]]:
+    """(hreflang, whole address) of this page in every market, each language's generic one, and the rest."""
+    pairs = []
+    for market in MARKETS.values():
+        language, region = market.slug.split("-")
+        pairs.append((f"{language}-{region.upper()}", canonical(market)))
+    pairs += [(language, canonical(MARKETS[slug])) for language, slug in GENERIC.items()]
+    pairs.append(("x-default", settings().shop_url + "/"))
+    return pairs

@@ -1,0 +1,155 @@
+"""How values are written in templates: filters and what every page may ask for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.dates import format_skeleton
+from babel.numbers import get_currency_name, get_currency_symbol
+from flask import Flask, current_app, g, url_for
+from flask_babel import get_locale, gettext
+from markupsafe import Markup
+from stdnum import isbn as isbn_numbers
+
+from shop import markets
+from shop.catalogue import postage
+from shop.catalogue.models import Contributor
+from shop.content.rendering import to_html
+from shop.extensions import db
+from shop.markets import LANGUAGES, MARKETS
+from shop.money import Currency, Money
+from shop.trader import SHOP, Trader
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.filters.update(
+        money=money,
+        day=day,
+        moment=moment,
+        country=country,
+        number=number,
+        isbn=isbn,
+        published=published,
+        currency_name=currency_name,
+        currency_symbol=currency_symbol,
+        markdown=markdown,
+        language_name=language_name,
+    )
+    app.jinja_env.globals.update(
+        asset=asset,
+        cover=cover,
+        seller=seller,
+        names_of=names_of,
+        served_country=served_country,
+        MARKETS=MARKETS,
+        LANGUAGES=LANGUAGES,
+    )
+
+
+def locale() -> str:
+    """The locale texts are written in now; inside ``force_locale`` the forced one."""
+    return str(get_locale() or "en_GB")
+
+
+def money(value: Money) -> str:
+    return markets.write_money(value, locale())
+
+
+def day(value: date | datetime) -> str:
+    return markets.write_date(value, locale())
+
+
+def moment(value: datetime) -> str:
+    return markets.write_moment(value, locale())
+
+
+def country(code: str) -> str:
+    return markets.country_name(code, locale())
+
+
+def number(value: int) -> str:
+    return markets.write_number(value, locale())
+
+
+def currency_name(currency: Currency) -> str:
+    name: str = get_currency_name(currency.value, locale=locale())
+    return name
+
+
+def currency_symbol(currency: Currency) -> str:
+    symbol: str = get_currency_symbol(currency.value, locale="en")
+    return symbol
+
+
+def isbn(digits: str) -> str:
+    """An ISBN with its hyphens."""
+    written: str = isbn_numbers.format(digits)
+    return written
+
+
+def published(value: str) -> str:
+    """A date of publication, as exact as it is known: a year, a month, or a day."""
+    parts = [int(part) for part in value.split("-")]
+    if len(parts) == 3:
+        return day(date(*parts))
+    if len(parts) == 2:
+        month: str = format_skeleton("yMMMM", date(parts[0], parts[1], 1), locale=locale())
+        return month
+    return value
+
+
+def language_name(code: str) -> str:
+    """What a language is called in the reader's own."""
+    name: str = Locale.parse(locale()).languages.get(code, code)
+    return name[:1].upper() + name[1:]
+
+
+def names_of(people: Iterable[Contributor]) -> str:
+    """Names as they are written in the reader's language, one after the other."""
+    return ", ".join(person.name_in(g.market.language) for person in people)
+
+
+def markdown(text: str) -> Markup:
+    return Markup(to_html(text))  # noqa: S704 - cleaned by to_html
+
+
+def seller() -> Trader | None:
+    """The trader's row; ``None`` before there is one, and on pages that must not touch the database."""
+    if g.get("bare"):
+        return None
+    return db.session().get(Trader, SHOP)
+
+
+def served_country(code: str) -> str:
+    """A country's name where a parcel is chosen to go, saying what part of it is left out."""
+    if code == "GB" and not postage.northern_ireland_served(db.session()):
+        return gettext("United Kingdom (not Northern Ireland)")
+    return country(code)
+
+
+def asset(filename: str) -> str:
+    """The address of a static file, with a mark of its content, so that browsers may keep it for good."""
+    folder = Path(str(current_app.static_folder))
+    path = folder / filename
+    return url_for("static", filename=filename, v=_mark(str(path), path.stat().st_mtime_ns))
+
+
+def cover(name: str, slug: str) -> str | None:
+    """The address of an edition's cover drawn for this shop; ``None`` when there is none."""
+    folder = Path(str(current_app.static_folder))
+    for candidate in (f"covers/{name}", name, f"covers/{slug}.svg"):
+        if name or candidate.endswith(f"{slug}.svg"):
+            path = (folder / candidate).resolve()
+            if path.is_file() and path.is_relative_to(folder):
+                return asset(candidate)
+    return None
+
+
+@cache
+def _mark(path: str, _changed: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,278 @@
+"""Ordering: the form that is its own basket, and the post that places the order and leads to the payment page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask_babel import gettext, ngettext
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from shop import throttle
+from shop.catalogue import offers, postage
+from shop.catalogue.models import Edition
+from shop.catalogue.offers import Availability, Offer, Refusal
+from shop.database import transact
+from shop.errors import GatewayError, GatewayRefused, NotOrderable, OutOfStock, WrongState
+from shop.extensions import db, gateway, now, settings
+from shop.markets import COUNTRIES, REGIONS, Market, by_name, market
+from shop.money import Money
+from shop.orders import placing
+from shop.orders.models import Order
+from shop.orders.timeline import BUYER
+from shop.payments import checkouts
+from shop.storefront import addresses, order_form
+from shop.storefront.filters import locale, served_country
+from shop.storefront.order_form import Problem, Typed
+from shop.storefront.pages import dispatch_words
+
+WINDOW = timedelta(minutes=10)
+ORDERS_PER_VISITOR = 30
+ORDERS_TOGETHER = 300
+
+Answer = Response | str | tuple[str, int]
+
+
+class TotalChanged(Exception):
+    """The books cost something else now than the buyer was shown."""
+
+    def __init__(self, offer: Offer) -> None:
+        super().__init__(str(offer.total))
+        self.offer = offer
+
+
+@dataclass(slots=True)
+class View:
+    """What the form says beside what was typed."""
+
+    typed: Typed
+    offer: Offer | None = None
+    problems: list[Problem] = field(default_factory=list)
+    old_total: Money | None = None
+    asks_consent: bool = False
+    """The order came in and was not placed, since the total is not what was shown."""
+    sorry: bool = False
+    closed: bool = False
+
+
+def register(blueprint: Blueprint) -> None:
+    blueprint.add_url_rule("/order", "order", show_form, methods=["GET"])
+    blueprint.add_url_rule("/order", "place", take_order, methods=["POST"])
+
+
+def show_form() -> Answer:
+    """The order form for what its address says."""
+    session = db.session()
+    editions = offers.editions(session)
+    if order_form.bracketed(request.args, editions):
+        abort(400)
+    typed = order_form.read(editions, request.args, g.market, posted=False)
+    view = View(typed, closed=sales_closed(session))
+    view.problems = typed.problems()
+    if not view.problems:
+        there = market_of(session, g.market, view)
+        if there and there is not g.market:
+            return redirect(
+                url_for("storefront.order", market=there, **typed.address(), **old_total(session, view))
+            )
+        weigh(session, view)
+    if typed.shown and typed.shown.currency is not g.market.currency:
+        view.old_total = typed.shown
+    return render(session, editions, view, 400 if view.problems else 200)
+
+
+def take_order() -> Answer:
+    """Place the order and lead to Stripe's page; whatever keeps it from being placed comes back as the form."""
+    session, at = db.session(), now()
+    editions = offers.editions(session)
+    typed = order_form.read(editions, request.form, g.market, posted=True)
+    view = View(typed, closed=sales_closed(session))
+    view.problems = typed.problems()
+    if view.problems:
+        return render(session, editions, view, 400)
+    there = market_of(session, g.market, view)
+    if there is None:
+        return render(session, editions, view, 400)
+    if there is not g.market:
+        view.old_total, view.asks_consent = typed.shown, True
+        addresses.enter(there)
+        view.typed = order_form.read(editions, request.form, there, posted=True)
+        weigh(session, view)
+        return render(session, editions, view, 400 if view.problems else 409)
+    weigh(session, view)
+    if view.closed or view.offer is None:
+        return render(session, editions, view, 503 if view.closed else 400)
+    if typed.shown is None:
+        view.asks_consent = True
+        return render(session, editions, view, 409)
+    shown, wish, here = typed.shown, typed.wish(), g.market
+    visitor = throttle.prefix(request.remote_addr)
+
+    def work(s: Session) -> tuple[int, str]:
+        known = placing.find(s, here, wish)
+        if known is None:
+            offer = offers.offer(s, wish.quantities, wish.country)
+            if offer.total != shown:
+                raise TotalChanged(offer)
+            throttle.spend(s, f"order:{visitor}", ORDERS_PER_VISITOR, WINDOW, at)
+            throttle.spend(s, "order:all", ORDERS_TOGETHER, WINDOW, at)
+            known = placing.place(s, here, wish, offer, at)
+        return known.id, known.token
+
+    try:
+        for earlier in [each.id for each in placing.superseded(session, here, wish)]:
+            checkouts.cancel(session, gateway(), earlier, BUYER, at)
+        order_id, token = transact(session, work)
+    except TotalChanged as changed:
+        view.offer, view.old_total, view.asks_consent = changed.offer, shown, True
+        return render(session, editions, view, 409)
+    except OutOfStock as missing:
+        view.sorry = True
+        view.problems.append(sorry_words(session, missing))
+        return render(session, editions, view, 409)
+    return lead_to_payment(session, order_id, token)
+
+
+def lead_to_payment(session: Session, order_id: int, token: str) -> Answer:
+    """303 to Stripe's page, or a page saying that it could not be opened and where the order is kept."""
+    try:
+        url = checkouts.pay_page(session, gateway(), order_id, settings().shop_url, now())
+    except WrongState:  # paid already, or over: the order page says which
+        return redirect(url_for("storefront.order_page", token=token), 303)
+    except GatewayError as error:
+        session.rollback()
+        refused = isinstance(error, GatewayRefused)
+        order = session.get_one(Order, order_id, populate_existing=True)
+        g.no_twin = True
+        page = render_template("storefront/payment_away.html", order=order, kept=not refused)
+        return page, 502 if refused else 503
+    return redirect(url, 303)
+
+
+def sales_closed(session: Session) -> bool:
+    """In production nothing is sold until prices, weights, postage, stock and the seller are confirmed."""
+    return settings().production and bool(offers.missing_for_sale(session))
+
+
+def market_of(session: Session, here: Market, view: View) -> Market | None:
+    """The market that serves the chosen country in this language; ``None``, with a problem, for none."""
+    country = view.typed.form.country.data or ""
+    try:
+        zone = offers.deliverable(session, country)
+    except NotOrderable as error:
+        view.problems.append(refusal_words(session, error, country))
+        return None
+    if zone.region == here.region.code:
+        return here
+    return market(here.language, zone.region)
+
+
+def weigh(session: Session, view: View) -> None:
+    """Put the offer into the view, or the reason why there is none."""
+    country = view.typed.form.country.data or ""
+    try:
+        view.offer = offers.offer(session, view.typed.form.quantities(), country)
+    except NotOrderable as error:
+        view.problems.append(refusal_words(session, error, country))
+
+
+def old_total(session: Session, view: View) -> dict[str, str]:
+    """What the buyer saw in this market, for the address of the other one."""
+    shown = view.typed.shown
+    if shown is None or shown.currency is not g.market.currency:
+        try:
+            shown = offers.offer(session, view.typed.form.quantities(), g.market.region.home).total
+        except NotOrderable:
+            return {}
+    return {"shown_total": str(shown.amount), "shown_currency": shown.currency.value}
+
+
+def refusal_words(session: Session, error: NotOrderable, country: str) -> Problem:
+    """Why this cannot be ordered, beside the field it hangs on."""
+    first = next((each.slug for each in offers.editions(session)), "country")
+    place = served_country(country)
+    words = {
+        Refusal.NO_COPIES: (first, gettext("Please choose at least one copy.")),
+        Refusal.TOO_MANY: (
+            error.edition or first,
+            ngettext(
+                "One order may hold %(num)d copy of this edition at most.",
+                "One order may hold %(num)d copies of this edition at most.",
+                error.limit or 0,
+            ),
+        ),
+        Refusal.UNKNOWN_COUNTRY: ("country", gettext("Please choose a country from the list.")),
+        Refusal.REFUSED_COUNTRY: (
+            "country",
+            gettext("Sorry, we cannot post there: %(country)s. Please choose another country.", country=place),
+        ),
+        Refusal.ZONE_OFF: (
+            "country",
+            gettext(
+                "We do not post to this country yet: %(country)s. Bookshops do: the publishers and booksellers "
+                "named on the page about delivery.",
+                country=place,
+            ),
+        ),
+        Refusal.NOT_SENT_THERE: (
+            error.edition or first,
+            gettext("Sorry, we cannot post this edition to the country chosen: %(country)s.", country=place),
+        ),
+        Refusal.NOT_AVAILABLE: (error.edition or first, gettext("This edition cannot be ordered at present.")),
+        Refusal.TOO_HEAVY: (first, gettext("That is too heavy for one parcel. Please order fewer copies.")),
+    }
+    return Problem(*words[Refusal(error.reason)])
+
+
+def sorry_words(session: Session, missing: OutOfStock) -> Problem:
+    edition = session.get_one(Edition, missing.edition_id)
+    text = edition.text_in(g.market.language)
+    return Problem(
+        edition.slug,
+        ngettext(
+            "Sorry, there is no longer %(num)d copy to be had of this edition: %(edition)s.",
+            "Sorry, there are no longer %(num)d copies to be had of this edition: %(edition)s.",
+            missing.quantity,
+            edition=text.name if text else edition.title,
+        ),
+    )
+
+
+def country_choices(session: Session, chosen: str) -> list[tuple[str, str]]:
+    """(code, name) of every country served, the regions' home countries first, then by name.
+
+    One that was named in the address and is not served stays in the list, so that nothing typed is lost.
+    """
+    served = {each.country for zone in postage.zones(session) if zone.enabled for each in zone.countries}
+    served = {code for code in served if not postage.is_refused(session, code)}
+    if chosen in COUNTRIES:
+        served.add(chosen)
+    here = g.market.region
+    homes = [here.home, *(region.home for region in REGIONS.values() if region is not here)]
+    first = [(code, served_country(code)) for code in homes if code in served]
+    return first + by_name(served.difference(homes), locale())
+
+
+def render(session: Session, editions: list[Edition], view: View, status: int) -> Answer:
+    """The form with everything that was typed; the total it shows is the one its button agrees to."""
+    typed = view.typed
+    g.typed = typed.address()
+    available = {each.slug: offers.availability(session, each) for each in editions}
+    wanted = [slug for slug, number in typed.form.quantities().items() if number]
+    lacking = [slug for slug in wanted if not available[slug].orderable]
+    page = render_template(
+        "storefront/order.html",
+        view=view,
+        form=typed.form,
+        editions=editions,
+        available=available,
+        Availability=Availability,
+        lacking=lacking,
+        countries=country_choices(session, typed.form.country.data or ""),
+        dispatch=dispatch_words(),
+        may_order=view.offer is not None and not lacking and not view.closed,
+        bad={problem.field: problem.message for problem in reversed(view.problems)},
+    )
+    return page, status

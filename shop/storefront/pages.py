@@ -1,0 +1,164 @@
+"""Pages that only show: home, editions, delivery, and the shop's texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, g, render_template, request, url_for
+from flask_babel import gettext, ngettext
+from sqlalchemy.orm import Session
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
+
+from shop.catalogue import offers, postage
+from shop.catalogue.models import Edition, EditionText, PostageZone
+from shop.catalogue.offers import Availability, Offer
+from shop.content import interchange
+from shop.content.models import PageText
+from shop.content.rendering import fill
+from shop.errors import NotOrderable
+from shop.extensions import db
+from shop.markets import REGIONS, Market, by_name
+from shop.money import Money
+from shop.storefront.caching import Answer, public
+from shop.storefront.filters import locale, seller
+
+TEXT_PAGES = (
+    *("how-to-order", "delivery", "returns", "terms", "privacy", "contact"),
+    *("author", "reviews", "articles", "news"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An edition as a page shows it: its words, whether it can be had, and what it costs delivered home."""
+
+    edition: Edition
+    text: EditionText | None
+    availability: Availability
+    price: Money | None
+    home: Offer | None
+
+    @property
+    def name(self) -> str:
+        return self.text.name if self.text else self.edition.title
+
+
+def register(blueprint: Blueprint) -> None:
+    blueprint.add_url_rule("/", "home", public(home))
+    blueprint.add_url_rule("/books/<slug>", "edition", public(edition))
+    names = ",".join(f'"{slug}"' for slug in TEXT_PAGES)
+    blueprint.add_url_rule(f"/<any({names}):slug>", "page", public(page))
+    blueprint.record_once(lambda state: state.app.before_request(whole_address))
+
+
+def whole_address() -> Response | None:
+    """``/en-gb`` is ``/en-gb/``."""
+    if request.path.removeprefix("/") == g.market.slug and not g.negotiated and request.method in ("GET", "HEAD"):
+        return redirect(url_for("storefront.home"), 301)
+    return None
+
+
+def show(session: Session, edition: Edition, market: Market) -> Shown:
+    try:
+        home = offers.offer(session, {edition.slug: 1}, market.region.home)
+    except NotOrderable:
+        home = None
+    return Shown(
+        edition,
+        edition.text_in(market.language),
+        offers.availability(session, edition),
+        edition.price_in(market.currency),
+        home,
+    )
+
+
+def all_shown(session: Session, market: Market) -> list[Shown]:
+    return [show(session, each, market) for each in offers.editions(session)]
+
+
+def home() -> Answer:
+    session = db.session()
+    shown = all_shown(session, g.market)
+    # The reader's own edition leads the page; the other stands beside it.
+    leading = next((each for each in shown if each.edition.language == g.market.language), None)
+    text = interchange.page(session, "home", g.market.language)
+    return render_template(
+        "storefront/home.html", shown=shown, leading=leading or next(iter(shown), None), text=text and filled(text)
+    )
+
+
+def edition(slug: str) -> Answer:
+    session = db.session()
+    found = offers.edition(session, slug)
+    if found is None:
+        abort(404)
+    shown = all_shown(session, g.market)
+    current = next(each for each in shown if each.edition.slug == slug)
+    return render_template(
+        "storefront/edition.html", shown=shown, current=current, edition=found, days=dispatch_words()
+    )
+
+
+def page(slug: str) -> Answer:
+    session = db.session()
+    text = interchange.page(session, slug, g.market.language)
+    if text is None:
+        abort(404)
+    zones = zone_table(session) if slug == "delivery" else []
+    return render_template(
+        "storefront/page.html", slug=slug, text=filled(text), zones=zones, days=dispatch_words(), REGIONS=REGIONS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    title: str
+    summary: str
+    body: str
+
+
+def filled(text: PageText) -> Text:
+    """A page's text with the trader's name and address in it, or a phrase where nothing was entered yet."""
+    trader = seller()
+    later = gettext("(entered by the seller before the shop opens)")
+    values = {
+        "trader_name": (trader and trader.name) or later,
+        "trader_address": (trader and trader.address) or later,
+        "trader_email": (trader and trader.email) or later,
+        "trader_phone": (trader and trader.phone) or later,
+        "dispatch": dispatch_words(),
+        "market": g.market.slug,
+    }
+    return Text(text.title, text.summary, fill(text.body, values))
+
+
+def dispatch_words() -> str:
+    trader = seller()
+    days = trader.dispatch_days if trader else 2
+    return ngettext("within %(num)d working day", "within %(num)d working days", days)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRow:
+    """A postage zone as the delivery page lists it."""
+
+    zone: PostageZone
+    name: str
+    countries: list[str]
+    bands: list[tuple[int, Money]]
+    further: tuple[int, Money] | None
+
+
+def zone_table(session: Session) -> list[ZoneRow]:
+    """Every zone, those of this market's region first."""
+    rows = []
+    for zone in sorted(postage.zones(session), key=lambda each: each.region != g.market.region.code):
+        currency = REGIONS[zone.region].currency
+        further = None
+        if zone.further_grams is not None and zone.further_amount is not None:
+            further = (zone.further_grams, Money(zone.further_amount, currency))
+        names = [name for _, name in by_name([each.country for each in zone.countries], locale())]
+        bands = [(band.up_to_grams, Money(band.amount, currency)) for band in zone.bands]
+        rows.append(ZoneRow(zone, zone.names.get(g.market.language, zone.slug), names, bands, further))
+    return rows

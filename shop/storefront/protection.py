@@ -1,0 +1,85 @@
+"""Before a view: posts of other sites and broken input are refused. After it: the headers every answer carries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask, Response, abort, request
+
+from shop.extensions import settings
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+OWN_GUARD = ("/stripe/webhook",)  # carries a signature instead
+BROKEN_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+FORM = "application/x-www-form-urlencoded"
+HSTS = "max-age=31536000"
+
+
+def init_app(app: Flask) -> None:
+    app.before_request(refuse_other_sites)
+    app.before_request(refuse_broken_text)
+    app.after_request(add_headers)
+
+
+def refuse_other_sites() -> None:
+    """A form of ours is sent by a page of ours: what the browser says of another origin is refused."""
+    if request.method in SAFE_METHODS or request.path in OWN_GUARD:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "").strip().lower()
+    if site in ("same-origin", "none"):
+        return
+    if site in ("cross-site", "same-site"):
+        abort(403)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in (settings().shop_url, request.host_url.rstrip("/")):
+        abort(403)
+
+
+def refuse_broken_text() -> None:
+    """What is no text (bad percent-encoding, bad UTF-8, NUL, which PostgreSQL refuses) is a bad request."""
+    if "\0" in request.path or _broken(request.query_string):
+        abort(400)
+    if request.path in OWN_GUARD:
+        return
+    if request.mimetype == FORM and request.method not in SAFE_METHODS:
+        if _broken(request.get_data(cache=True)):
+            abort(400)
+    elif request.mimetype == "multipart/form-data" and request.method not in SAFE_METHODS:
+        _refuse_nul(request.form.items(multi=True))
+        _refuse_nul((name, file.filename or "") for name, file in request.files.items(multi=True))
+
+
+def _broken(encoded: bytes) -> bool:
+    plain = unquote_to_bytes(encoded)
+    if b"\0" in plain or BROKEN_PERCENT.search(encoded):
+        return True
+    try:
+        plain.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _refuse_nul(pairs: Iterable[tuple[str, str]]) -> None:
+    for name, value in pairs:
+        if "\0" in name or "\0" in value or "\ufffd" in value:
+            abort(400)
+
+
+def add_headers(response: Response) -> Response:
+    origins = " ".join(("'self'", *settings().checkout_origins))
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
+    )
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", policy)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if settings().production:
+        headers.setdefault("Strict-Transport-Security", HSTS)
+    return response
