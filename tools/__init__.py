@@ -1,0 +1,1 @@
+"""Programs that look after the project itself; the shop does not need them to run."""
