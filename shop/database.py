@@ -98,9 +98,7 @@ def prepare(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def transact(
-    session: Session, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
-) -> T:
+def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run ``work`` in a transaction of its own and commit it; run it again when the database asks for that.
 
     Whatever the session had begun is rolled back first. ``work`` must call nothing outside the database, since
@@ -144,5 +142,6 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
     dialect = session.get_bind().dialect.name
     table = model.__table__
     statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)  # type: ignore[arg-type]
-    done = session.execute(statement.values(**values).on_conflict_do_nothing())
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    # Without the option the count is -1, that is unknown, on PostgreSQL.
+    counted = statement.values(**values).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return bool(session.execute(counted).rowcount == 1)  # type: ignore[attr-defined]
