@@ -1,7 +1,54 @@
-"""The order desk."""
+"""The order desk: what the shopkeeper sees after signing in.
+
+``desk`` is the blueprint with what every page of it shares (language, sign-in, token, errors); each other module is
+one kind of page. Views translate; what they change is done by the rooms below.
+"""
+
+from __future__ import annotations
 
 from flask import Flask
+from flask_babel import gettext as _
+
+from shop.admin import (
+    inbox,
+    letters,
+    libraries,
+    money,
+    orders,
+    parcels,
+    setup,
+    signing,
+    stock,
+    tariffs,
+    today,
+    words,
+)
+from shop.admin.desk import desk
+
+PAGES = (inbox, letters, libraries, money, orders, parcels, setup, signing, stock, tariffs, today)
+"""Every module that adds pages to the desk."""
 
 
 def init_app(app: Flask) -> None:
-    """."""
+    """Add the order desk under ``/admin``."""
+    app.register_blueprint(desk)
+
+
+@desk.context_processor
+def vocabulary() -> dict[str, object]:
+    """What templates call things by."""
+    return {"words": words, "navigation": navigation}
+
+
+def navigation() -> list[tuple[str, str]]:
+    """The desk's main pages, as endpoint and name."""
+    return [
+        ("admin.today", _("Today")),
+        ("admin.order_list", _("Orders")),
+        ("admin.stock_page", _("Stock")),
+        ("admin.library_list", _("Library orders")),
+        ("admin.money_page", _("Money")),
+        ("admin.letter_list", _("Letters")),
+        ("admin.inbox_list", _("Messages from Stripe")),
+        ("admin.setup_page", _("Set-up")),
+    ]

@@ -1,0 +1,190 @@
+"""What every page of the order desk shares: its language, who is signed in, the form token, headers and errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import refresh
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from shop import staff
+from shop.database import transact
+from shop.errors import TooMany, WrongState
+from shop.extensions import csrf, db, now
+from shop.markets import GENERIC, LANGUAGES, MARKETS, negotiate
+from shop.orders.timeline import Actor
+from shop.orders.timeline import admin as admin_actor
+
+desk = Blueprint("admin", __name__, url_prefix="/admin")
+
+TOKEN = "token"  # noqa: S105 - the name of the cookie's entry, not a secret
+OPEN = ("admin.sign_in", "admin.sign_in_try")
+"""Pages that are shown before the sign-in."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+PROBLEMS = {
+    400: (_l("This could not be read"), _l("The browser sent something that makes no sense here.")),
+    403: (
+        _l("This was sent from elsewhere"),
+        _l("The desk takes forms from its own pages only. Nothing was changed."),
+    ),
+    404: (_l("There is no such page"), _l("The address may be mistyped, or what it named is no longer here.")),
+    405: (_l("There is no such page"), _l("The address may be mistyped, or what it named is no longer here.")),
+    409: (_l("This is no longer possible"), _l("Something has changed meanwhile. Please look again.")),
+    413: (_l("This is too long"), _l("The form was longer than the shop accepts.")),
+    500: (_l("Something broke"), _l("It is not your fault. The fault has been recorded; please try again.")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in, as much of him as pages need."""
+
+    id: int
+    name: str
+    email: str
+    language: str
+
+    @property
+    def actor(self) -> Actor:
+        return admin_actor(self.name)
+
+
+def person() -> Person:
+    """Who is signed in; only for pages behind the sign-in."""
+    return cast(Person, g.person)
+
+
+def locale() -> str:
+    """Babel's name of the page's locale."""
+    return cast(str, g.locale)
+
+
+def language() -> str:
+    return cast(str, g.language)
+
+
+@desk.before_request
+def enter() -> ResponseReturnValue | None:
+    """Choose the language, find out who it is, and let nobody else in."""
+    _begin()
+    found = _signed_in()
+    if found is not None:
+        g.person = found
+        _speak(found.language)
+    if found is None and request.endpoint not in OPEN:
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("admin.sign_in", next=wanted if wanted != "/admin/" else None))
+    if request.method not in SAFE:
+        csrf.protect()
+    return None
+
+
+def _begin() -> None:
+    """Nobody yet, in the language that the address or the browser asks for."""
+    g.person = None
+    asked = request.args.get("language", "")
+    _speak(asked if asked in LANGUAGES else negotiate(request.accept_languages).language)
+
+
+def _speak(chosen: str) -> None:
+    if chosen not in LANGUAGES:
+        chosen = "en"
+    g.language = chosen
+    g.locale = MARKETS[GENERIC[chosen]].locale
+    refresh()
+
+
+def _signed_in() -> Person | None:
+    token = session.get(TOKEN)
+    if not isinstance(token, str):
+        return None
+    found = staff.live_session(db.session(), token, now())
+    if found is None:
+        return None
+    someone = Person(found.admin.id, found.admin.name, found.admin.email, found.admin.language)
+    if found.seen_at <= now() - staff.SEEN_EVERY:
+        transact(db.session(), lambda s: staff.see(s, token, now()))
+    return someone
+
+
+@desk.after_request
+def close(response: Response) -> Response:
+    """Nothing of the desk is kept by a browser, found by a search engine or told to another site."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def local_page(address: str) -> str | None:
+    """A page of the desk that one may be sent to after the sign-in; ``None`` for any other address."""
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc or not parts.path.startswith("/admin/"):
+        return None
+    if "//" in parts.path or ".." in parts.path or "\\" in address or not address.isprintable():
+        return None
+    return None if parts.path.startswith("/admin/sign-") else address
+
+
+def problem(
+    status: int, heading: str | None = None, sentence: str | None = None, back: str | None = None
+) -> tuple[str, int]:
+    """A readable page about what went wrong, with a way back."""
+    if "person" not in g:
+        _begin()  # refused before the desk was entered
+    words = PROBLEMS.get(status, PROBLEMS[400 if status < 500 else 500])
+    page = render_template(
+        "admin/problem.html", heading=heading or words[0], sentence=sentence or words[1], back=back
+    )
+    return page, status
+
+
+@desk.errorhandler(CSRFError)
+def wrong_token(_error: CSRFError) -> ResponseReturnValue:
+    """A form without the token this browser was given: stale, or sent by somebody else."""
+    return problem(
+        400,
+        _("This form has expired"),
+        _("It was opened too long ago or in another session. Nothing was changed; please open the page again."),
+    )
+
+
+@desk.errorhandler(WrongState)
+def wrong_state(_error: WrongState) -> ResponseReturnValue:
+    return problem(409)
+
+
+@desk.errorhandler(TooMany)
+def too_many(error: TooMany) -> ResponseReturnValue:
+    page, status = problem(429, _("Too many attempts"), _("Please wait a little and try again."))
+    return page, status, {"Retry-After": str(error.retry_after)}
+
+
+@desk.errorhandler(HTTPException)
+def refused(error: HTTPException) -> ResponseReturnValue:
+    """Any other refusal, in the desk's own words."""
+    if error.code is None or error.code < 400:
+        return error
+    db.session.rollback()
+    return problem(error.code)
+
+
+@desk.route("/<path:anything>", methods=["GET", "POST"])
+def unknown(anything: str) -> ResponseReturnValue:
+    """Every other address under the desk's."""
+    abort(404)
+
+
+@desk.context_processor
+def shared() -> dict[str, object]:
+    """What the frame around every page shows."""
+    return {"person": g.get("person"), "language": language(), "languages": LANGUAGES}

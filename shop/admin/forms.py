@@ -1,0 +1,173 @@
+"""The desk's forms. Every message is ours, so that each is a whole sentence in the reader's language."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from babel.numbers import format_decimal
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import Field, Form, IntegerField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # the stubs are of an older WTForms
+from wtforms.validators import AnyOf, InputRequired, Length, NumberRange, StopValidation
+from wtforms.widgets import TextInput
+
+from shop.admin.desk import locale
+from shop.markets import LANGUAGES
+
+REQUIRED = _l("Please fill this in.")
+DIGITS = re.compile(r"[+\-−]?[0-9]{1,9}")
+SUM = re.compile(r"([0-9]{1,6})(?:[.,]([0-9]{2}))?")
+MOST_COPIES = 100_000
+
+
+def stripped(value: str | None) -> str:
+    return (value or "").strip()
+
+
+def at_most(characters: int) -> Length:
+    return Length(max=characters, message=_l("At most %(max)d characters, please."))
+
+
+class Required(InputRequired):
+    """Something other than blanks has to stand here."""
+
+    def __init__(self) -> None:
+        super().__init__(message=REQUIRED)
+
+    def __call__(self, form: Any, field: Any) -> None:
+        if not field.raw_data or not str(field.raw_data[0]).strip():
+            field.errors = []
+            raise StopValidation(str(REQUIRED))
+
+
+class Mail:
+    """An e-mail address that could exist; nobody is asked over the network."""
+
+    def __call__(self, form: Form, field: Field) -> None:
+        if not field.data:
+            return
+        try:
+            validate_email(field.data, check_deliverability=False)
+        except EmailNotValidError:
+            raise StopValidation(_("This is not an e-mail address.")) from None
+
+
+class WholeNumberField(IntegerField):
+    """A whole number, typed by a person."""
+
+    widget = TextInput()
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        typed = stripped(valuelist[0]) if valuelist else ""
+        self.data = None
+        if not typed:
+            return
+        if not DIGITS.fullmatch(typed):
+            raise ValueError(_("Please write a whole number in digits."))
+        self.data = int(typed.replace("−", "-"))
+
+
+class SumField(Field):
+    """A sum of money such as 22.00 or 22,00; ``data`` is in minor units."""
+
+    widget = TextInput()
+
+    def __init__(self, label: str, currency: str, **kwargs: Any) -> None:
+        super().__init__(label, **kwargs)
+        self.currency = currency
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        if self.data is None:
+            return ""
+        return format_decimal(Decimal(self.data).scaleb(-2), format="0.00", locale=locale())
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        typed = "".join(str(valuelist[0]).split()) if valuelist else ""
+        self.data = None
+        if not typed:
+            return
+        found = SUM.fullmatch(typed)
+        if found is None:
+            raise ValueError(_("Please write a sum such as 22.00."))
+        self.data = int(found[1]) * 100 + int(found[2] or 0)
+
+
+def language_field() -> SelectField:
+    return SelectField(
+        _l("Language"),
+        choices=[SelectChoice(code, name) for code, name in LANGUAGES.items()],
+        validate_choice=False,
+        validators=[AnyOf(list(LANGUAGES), message=_l("Please choose one of the languages."))],
+    )
+
+
+class SignInForm(Form):
+    email = StringField(
+        _l("E-mail"),
+        [Required(), at_most(254)],
+        render_kw={"type": "email", "autocomplete": "username", "required": True},
+    )
+    password = PasswordField(
+        _l("Password"),
+        [Required(), at_most(1000)],
+        render_kw={"autocomplete": "current-password", "required": True},
+    )
+
+
+class PostForm(Form):
+    """The parcel has left the house. Both fields may stay empty: a letter without tracking is common."""
+
+    carrier = StringField(_l("Carrier"), [at_most(100)], filters=[stripped])
+    tracking = StringField(_l("Tracking number"), [at_most(100)], filters=[stripped])
+
+
+class CountForm(Form):
+    counted = WholeNumberField(
+        _l("Copies on the shelf"),
+        [
+            Required(),
+            NumberRange(0, MOST_COPIES, message=_l("Please write a number from %(min)s to %(max)s.")),
+        ],
+        render_kw={"inputmode": "numeric", "required": True},
+    )
+    reason = StringField(
+        _l("Reason"), [Required(), at_most(300)], filters=[stripped], render_kw={"required": True}
+    )
+    seen = WholeNumberField()
+    """How many the page said were on hand when the form was opened."""
+
+
+class TraderForm(Form):
+    name = StringField(_l("Name of the seller"), [at_most(200)], filters=[stripped])
+    address = TextAreaField(_l("Geographic address"), [at_most(1000)], filters=[stripped], render_kw={"rows": "4"})
+    email = StringField(
+        _l("E-mail for readers"), [at_most(254), Mail()], filters=[stripped], render_kw={"type": "email"}
+    )
+    phone = StringField(_l("Telephone"), [at_most(40)], filters=[stripped], render_kw={"type": "tel"})
+    vat_number = StringField(_l("VAT number"), [at_most(40)], filters=[stripped])
+    dispatch_days = WholeNumberField(
+        _l("Posted within so many working days"),
+        [Required(), NumberRange(1, 30, message=_l("Please write a number from %(min)s to %(max)s."))],
+        render_kw={"inputmode": "numeric"},
+    )
+
+
+class DistributorForm(Form):
+    name = StringField(_l("Name"), [Required(), at_most(200)], filters=[stripped])
+    email = StringField(
+        _l("E-mail"), [Required(), at_most(254), Mail()], filters=[stripped], render_kw={"type": "email"}
+    )
+    phone = StringField(_l("Telephone"), [at_most(60)], filters=[stripped], render_kw={"type": "tel"})
+    language = language_field()
+
+
+class MoveForm(Form):
+    """What has become of a library order."""
+
+    detail = TextAreaField(_l("Note"), [at_most(2000)], filters=[stripped], render_kw={"rows": "2"})

@@ -1,0 +1,103 @@
+"""Library orders: the list, and one of them whole."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import select, true
+from sqlalchemy.orm import Session, joinedload
+
+from shop.admin.desk import desk, person
+from shop.admin.forms import MoveForm
+from shop.admin.listing import listing
+from shop.database import lock, transact
+from shop.errors import WrongState
+from shop.extensions import db, now
+from shop.letters.models import Letter
+from shop.libraries import routing
+from shop.libraries.models import LibraryOrder, LibraryState
+from shop.trader import distributor
+
+WAITING = LibraryOrder.state.in_((LibraryState.RECEIVED, LibraryState.SENT))
+
+STATES = {
+    "": (_l("All"), true()),
+    "waiting": (_l("Waiting for an answer"), WAITING),
+    "answered": (_l("Answered"), LibraryOrder.state == LibraryState.ANSWERED),
+    "supplied": (_l("Supplied"), LibraryOrder.state == LibraryState.SUPPLIED),
+    "closed": (
+        _l("Closed or not supplied"),
+        LibraryOrder.state.in_((LibraryState.CLOSED, LibraryState.CANNOT_SUPPLY)),
+    ),
+}
+
+BUTTONS = {
+    LibraryState.ANSWERED: _l("Mark as answered"),
+    LibraryState.SUPPLIED: _l("Mark as supplied"),
+    LibraryState.CANNOT_SUPPLY: _l("Cannot be supplied"),
+    LibraryState.CLOSED: _l("Close"),
+}
+
+
+@desk.get("/libraries")
+def library_list() -> ResponseReturnValue:
+    state = request.args.get("state", "")
+    if state not in STATES:
+        abort(404)
+    wanted = select(LibraryOrder).where(STATES[state][1]).options(joinedload(LibraryOrder.edition))
+    page = listing(db.session(), wanted, LibraryOrder.id)
+    return render_template("admin/libraries.html", page=page, state=state, states=STATES)
+
+
+@desk.get("/libraries/<ticket>")
+def library_page(ticket: str) -> ResponseReturnValue:
+    return _whole(_find(ticket))
+
+
+@desk.post("/libraries/<ticket>/<any(answered, supplied, cannot_supply, closed):state>")
+def move(ticket: str, state: str) -> ResponseReturnValue:
+    """Record what has become of a library order."""
+    session, actor, at, wanted = db.session(), person().actor, now(), LibraryState(state)
+    order_id, form = _find(ticket).id, MoveForm(request.form)
+    if not form.validate():
+        return _whole(_find(ticket), form, 422)
+
+    def work(s: Session) -> None:
+        order = lock(s, LibraryOrder, order_id)
+        if order is None or order.state is wanted:
+            raise WrongState(f"{ticket} is {state} already")
+        routing.move(s, order_id, wanted, actor, form.detail.data or "", at)
+
+    try:
+        transact(session, work)
+    except WrongState:
+        problem = _("Somebody has changed this library order meanwhile. This is how it stands now.")
+        return _whole(_find(ticket), form, 409, problem)
+    flash(_("The library order was brought up to date."))
+    return redirect(url_for("admin.library_page", ticket=ticket), code=303)
+
+
+def _find(ticket: str) -> LibraryOrder:
+    order = routing.by_ticket(db.session(), ticket)
+    if order is None:
+        abort(404)
+    return order
+
+
+def _whole(
+    order: LibraryOrder, form: MoveForm | None = None, status: int = 200, problem: str = ""
+) -> tuple[str, int]:
+    session = db.session()
+    letters = session.scalars(select(Letter).where(Letter.library_order_id == order.id).order_by(Letter.id))
+    page = render_template(
+        "admin/library.html",
+        order=order,
+        letters=list(letters),
+        supplier=distributor(session, order.edition_id),
+        moves={state: BUTTONS[state] for state in routing.MOVES[order.state] if state in BUTTONS},
+        form=form or MoveForm(),
+        problem=problem,
+    )
+    return page, status

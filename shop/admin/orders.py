@@ -1,0 +1,123 @@
+"""The list of orders, and one order whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import abort, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
+from sqlalchemy import and_, or_, select, true
+from sqlalchemy.orm import Session, selectinload
+
+from shop.admin.desk import desk
+from shop.admin.forms import PostForm
+from shop.admin.listing import listing
+from shop.extensions import db
+from shop.letters.models import Letter
+from shop.orders import numbers
+from shop.orders.folding import fold
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import Buyer, Order
+from shop.payments import refunds
+from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
+
+ATTENTION = or_(Order.needs_attention, Order.disputed)
+TO_POST = and_(
+    Order.fulfilment_state == FulfilmentState.TO_POST,
+    Order.payment_state.in_((PaymentState.PAID, PaymentState.PART_REFUNDED)),
+    ~Order.needs_attention,
+    ~Order.disputed,
+    ~Order.refunding,
+)
+"""The same as ``Order.may_be_posted``."""
+
+STATES = {
+    "": (_l("All"), true()),
+    "to_post": (_l("To post"), TO_POST),
+    "attention": (_l("Need attention"), ATTENTION),
+    "awaiting": (
+        _l("Not paid yet"),
+        Order.payment_state.in_((PaymentState.AWAITING, PaymentState.PROCESSING)),
+    ),
+    "posted": (_l("Posted"), Order.fulfilment_state == FulfilmentState.POSTED),
+    "refunded": (
+        _l("Refunded"),
+        Order.payment_state.in_((PaymentState.REFUNDED, PaymentState.PART_REFUNDED)),
+    ),
+}
+LONGEST_SEARCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A payment with what has gone back of it. ``left`` is in minor units."""
+
+    payment: Payment
+    refunds: Sequence[Refund]
+    left: int
+
+    @property
+    def is_surplus(self) -> bool:
+        return self.payment.role is not PaymentRole.ORDER
+
+
+@desk.get("/orders")
+def order_list() -> ResponseReturnValue:
+    """Orders, newest first; state and search are in the address."""
+    state, typed = request.args.get("state", ""), request.args.get("q", "").strip()
+    if state not in STATES or len(typed) > LONGEST_SEARCH:
+        abort(404)
+    wanted = select(Order).where(STATES[state][1])
+    if typed:
+        about = Buyer.search.contains(fold(typed), autoescape=True)
+        number = numbers.read_number(typed)
+        found = Order.id.in_(select(Buyer.order_id).where(about))
+        wanted = wanted.where(or_(found, Order.number == number) if number else found)
+    page = listing(db.session(), wanted, Order.id)
+    return render_template("admin/orders.html", page=page, state=state, typed=typed, states=STATES)
+
+
+@desk.get("/orders/<number>")
+def order_page(number: str) -> ResponseReturnValue:
+    return whole(find(db.session(), number))
+
+
+def find(session: Session, number: str) -> Order:
+    """The order with a number as it stands in an address; 404 for any other."""
+    known = numbers.read_number(number)
+    order = session.scalar(select(Order).where(Order.number == known)) if known else None
+    if order is None:
+        abort(404)
+    return order
+
+
+def whole(order: Order, form: PostForm | None = None, status: int = 200, problem: str = "") -> tuple[str, int]:
+    """The page of one order, with whatever went wrong just now on top."""
+    session = db.session()
+    received = session.scalars(
+        select(Payment)
+        .where(Payment.order_id == order.id)
+        .options(selectinload(Payment.refunds))
+        .order_by(Payment.id)
+    )
+    letters = session.scalars(select(Letter).where(Letter.order_id == order.id).order_by(Letter.id))
+    disputes = session.scalars(
+        select(Dispute).join(Payment).where(Payment.order_id == order.id).order_by(Dispute.id)
+    )
+    attempts = session.scalars(
+        select(CheckoutAttempt).where(CheckoutAttempt.order_id == order.id).order_by(CheckoutAttempt.number)
+    )
+    page = render_template(
+        "admin/order.html",
+        order=order,
+        payments=[Received(each, each.refunds, refunds.refundable(session, each)) for each in received],
+        letters=list(letters),
+        disputes=list(disputes),
+        attempts=list(attempts),
+        open_concerns=[each for each in order.concerns if each.settled_at is None],
+        form=form or PostForm(),
+        problem=problem,
+    )
+    return page, status

@@ -1,0 +1,131 @@
+"""The set-up: who sells, who supplies libraries, what nobody has confirmed, and what was found by looking."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.admin.desk import desk, person
+from shop.admin.facts import described
+from shop.admin.forms import DistributorForm, TraderForm
+from shop.admin.soundings import soundings
+from shop.catalogue import offers, version
+from shop.catalogue.models import Edition, Unconfirmed
+from shop.catalogue.offers import missing_for_sale
+from shop.database import transact
+from shop.extensions import db, now, settings
+from shop.trader import SHOP, Distributor, Trader, distributor, trader
+
+
+@desk.get("/setup")
+def setup_page() -> ResponseReturnValue:
+    session = db.session()
+    rows = session.execute(
+        select(Edition, Distributor)
+        .outerjoin(Distributor, Distributor.edition_id == Edition.id)
+        .order_by(Edition.position)
+    )
+    confirmed = session.scalars(
+        select(Unconfirmed).where(Unconfirmed.confirmed_at.is_not(None)).order_by(Unconfirmed.confirmed_at.desc())
+    )
+    return render_template(
+        "admin/setup.html",
+        seller=session.get(Trader, SHOP),
+        suppliers=rows.tuples().all(),
+        facts=described(session, offers.unconfirmed(session)),
+        confirmed=described(session, confirmed.all()),
+        soundings=soundings(session, settings(), now()),
+        closed=settings().production and bool(missing_for_sale(session)),
+    )
+
+
+@desk.post("/setup/facts/<int:fact_id>")
+def confirm(fact_id: int) -> ResponseReturnValue:
+    """Tick a fact off: somebody has checked it."""
+    session, name, at = db.session(), person().name, now()
+
+    def work(s: Session) -> bool:
+        fact = s.get(Unconfirmed, fact_id) if fact_id < 2**31 else None
+        if fact is None:
+            return False
+        if fact.confirmed_at is None:
+            fact.confirmed_at, fact.confirmed_by = at, name
+            version.rise(s)
+        return True
+
+    if not transact(session, work):
+        abort(404)
+    flash(_("Confirmed."))
+    return redirect(url_for("admin.setup_page") + "#facts", code=303)
+
+
+@desk.get("/setup/trader")
+def trader_page() -> ResponseReturnValue:
+    return render_template("admin/trader.html", form=TraderForm(obj=db.session().get(Trader, SHOP)))
+
+
+@desk.post("/setup/trader")
+def change_trader() -> ResponseReturnValue:
+    form = TraderForm(request.form)
+    if not form.validate():
+        return render_template("admin/trader.html", form=form), 422
+
+    def work(s: Session) -> None:
+        form.populate_obj(trader(s))
+        version.rise(s)
+
+    transact(db.session(), work)
+    flash(_("Saved."))
+    return redirect(url_for("admin.setup_page"), code=303)
+
+
+@desk.get("/setup/distributors/<slug>")
+def distributor_page(slug: str) -> ResponseReturnValue:
+    edition = _edition(slug)
+    known = distributor(db.session(), edition.id)
+    return render_template("admin/distributor.html", edition=edition, known=known, form=DistributorForm(obj=known))
+
+
+@desk.post("/setup/distributors/<slug>")
+def change_distributor(slug: str) -> ResponseReturnValue:
+    session, edition, form = db.session(), _edition(slug), DistributorForm(request.form)
+    edition_id = edition.id
+    if not form.validate():
+        known = distributor(session, edition_id)
+        return render_template("admin/distributor.html", edition=edition, known=known, form=form), 422
+
+    def work(s: Session) -> None:
+        row = s.get(Distributor, edition_id)
+        if row is None:
+            row = Distributor(edition_id=edition_id)
+            s.add(row)
+        form.populate_obj(row)
+
+    transact(session, work)
+    flash(_("Saved. Library orders of this edition now go there."))
+    return redirect(url_for("admin.setup_page"), code=303)
+
+
+@desk.post("/setup/distributors/<slug>/remove")
+def remove_distributor(slug: str) -> ResponseReturnValue:
+    """From now on the edition's library orders come to the shopkeeper."""
+    edition_id = _edition(slug).id
+
+    def work(s: Session) -> None:
+        row = s.get(Distributor, edition_id)
+        if row is not None:
+            s.delete(row)
+
+    transact(db.session(), work)
+    flash(_("Removed. Library orders of this edition now come to you."))
+    return redirect(url_for("admin.setup_page"), code=303)
+
+
+def _edition(slug: str) -> Edition:
+    found = offers.edition(db.session(), slug)
+    if found is None:
+        abort(404)
+    return found

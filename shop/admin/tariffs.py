@@ -1,0 +1,169 @@
+"""What copies and postage cost. A change holds from now on and never touches an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy.orm import Session
+from wtforms import BooleanField, Field, Form
+from wtforms.validators import NumberRange
+
+from shop.admin.desk import desk, language
+from shop.admin.forms import Required, SumField
+from shop.catalogue import offers, postage, version
+from shop.catalogue.models import Edition, PostageZone, Price
+from shop.database import transact
+from shop.extensions import db
+from shop.markets import REGIONS
+from shop.money import Currency
+
+HIGHEST = 999_999_99  # minor units
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneRow:
+    """A zone with its switch and the fields of its sums."""
+
+    zone: PostageZone
+    name: str
+    switch: Field
+    bands: list[tuple[int, Field]]
+    further: Field | None
+
+
+@desk.get("/setup/prices")
+def prices_page() -> ResponseReturnValue:
+    return _prices(_price_form(db.session()))
+
+
+@desk.post("/setup/prices")
+def change_prices() -> ResponseReturnValue:
+    session = db.session()
+    form = _price_form(session, filled=True)
+    if not form.validate():
+        return _prices(form), 422
+
+    def work(s: Session) -> None:
+        for edition in offers.editions(s):
+            for currency in _currencies():
+                field = form._fields.get(_price_name(edition, currency))
+                if field is not None:
+                    _set_price(edition, currency, field.data)
+        version.rise(s)
+
+    transact(session, work)
+    flash(_("Prices saved. They hold from now on; no order was touched."))
+    return redirect(url_for("admin.prices_page"), code=303)
+
+
+def _set_price(edition: Edition, currency: Currency, amount: int) -> None:
+    row = next((price for price in edition.prices if price.currency is currency), None)
+    if row is None:
+        edition.prices.append(Price(currency=currency, amount=amount))
+    else:
+        row.amount = amount
+
+
+def _currencies() -> list[Currency]:
+    return list(dict.fromkeys(region.currency for region in REGIONS.values()))
+
+
+def _price_name(edition: Edition, currency: Currency) -> str:
+    return f"{edition.slug}-{currency.value}"
+
+
+def _price_form(session: Session, filled: bool = False) -> Form:
+    fields, values = {}, {}
+    for edition in offers.editions(session):
+        for currency in _currencies():
+            name, known = _price_name(edition, currency), edition.price_in(currency)
+            fields[name] = SumField(
+                f"{edition.title}, {currency.value}",
+                currency.value,
+                validators=[Required(), _between(1)],
+                render_kw={"inputmode": "decimal", "required": True},
+            )
+            values[name] = known.amount if known else None
+    made: Form = type("PricesForm", (Form,), fields)(request.form if filled else None, data=values)
+    return made
+
+
+def _between(least: int) -> NumberRange:
+    return NumberRange(least, HIGHEST, message=_l("This sum is too low or too high."))
+
+
+def _prices(form: Form) -> str:
+    editions = offers.editions(db.session())
+    rows = [(each, [form[_price_name(each, currency)] for currency in _currencies()]) for each in editions]
+    return render_template("admin/prices.html", rows=rows, currencies=_currencies())
+
+
+@desk.get("/setup/postage")
+def postage_page() -> ResponseReturnValue:
+    return _postage(_postage_form(db.session()))
+
+
+@desk.post("/setup/postage")
+def change_postage() -> ResponseReturnValue:
+    session = db.session()
+    form = _postage_form(session, filled=True)
+    if not form.validate():
+        return _postage(form), 422
+
+    def work(s: Session) -> None:
+        for zone in postage.zones(s):
+            if f"{zone.slug}-on" not in form._fields:
+                continue  # came after the page was opened
+            zone.enabled = bool(form[f"{zone.slug}-on"].data)
+            for band in zone.bands:
+                field = form._fields.get(f"{zone.slug}-{band.up_to_grams}")
+                if field is not None:
+                    band.amount = field.data
+            further = form._fields.get(f"{zone.slug}-further")
+            if further is not None and zone.further_grams is not None:
+                zone.further_amount = further.data
+        version.rise(s)
+
+    transact(session, work)
+    flash(_("Postage saved. It holds from now on; no order was touched."))
+    return redirect(url_for("admin.postage_page"), code=303)
+
+
+def _postage_form(session: Session, filled: bool = False) -> Form:
+    fields: dict[str, object] = {}
+    values: dict[str, object] = {}
+    for zone in postage.zones(session):
+        currency = REGIONS[zone.region].currency.value
+        fields[f"{zone.slug}-on"] = BooleanField(_l("Parcels go there"))
+        values[f"{zone.slug}-on"] = zone.enabled
+        sums = {str(band.up_to_grams): band.amount for band in zone.bands}
+        if zone.further_amount is not None:
+            sums["further"] = zone.further_amount
+        for name, amount in sums.items():
+            fields[f"{zone.slug}-{name}"] = SumField(
+                currency,
+                currency,
+                validators=[Required(), _between(0)],
+                render_kw={"inputmode": "decimal", "required": True},
+            )
+            values[f"{zone.slug}-{name}"] = amount
+    made: Form = type("PostageForm", (Form,), fields)(request.form if filled else None, data=values)
+    return made
+
+
+def _postage(form: Form) -> str:
+    rows = [
+        ZoneRow(
+            zone,
+            zone.names.get(language(), zone.slug),
+            form[f"{zone.slug}-on"],
+            [(band.up_to_grams, form[f"{zone.slug}-{band.up_to_grams}"]) for band in zone.bands],
+            form[f"{zone.slug}-further"] if zone.further_amount is not None else None,
+        )
+        for zone in postage.zones(db.session())
+    ]
+    return render_template("admin/postage.html", rows=rows, currencies={z: r.currency for z, r in REGIONS.items()})

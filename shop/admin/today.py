@@ -1,0 +1,107 @@
+"""Today: what must be done, each thing a number and a link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from flask import render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from shop.admin.desk import desk
+from shop.admin.letters import not_delivered
+from shop.admin.libraries import WAITING
+from shop.admin.money import UNCONFIRMED_REFUNDS, ownerless
+from shop.admin.orders import ATTENTION, TO_POST
+from shop.catalogue import offers
+from shop.catalogue.models import Edition, Status
+from shop.extensions import db, now
+from shop.letters.models import Letter
+from shop.libraries.models import LibraryOrder
+from shop.markets import SHOP_ZONE
+from shop.orders.models import Order
+from shop.payments.models import InboxEvent, InboxState, Payment, Refund
+from shop.stock import Stock
+from shop.trader import SHOP, Trader
+
+SHOWN = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A thing to do: how often, in which words, and where."""
+
+    count: int
+    words: str
+    link: str
+
+
+@desk.get("/")
+def today() -> ResponseReturnValue:
+    session = db.session()
+    seller = session.get(Trader, SHOP)
+    days = seller.dispatch_days if seller else 2
+    oldest = select(Order).where(TO_POST).order_by(Order.paid_at, Order.id).limit(SHOWN)
+    waiting = [(order, post_by(order.paid_at or order.placed_at, days)) for order in session.scalars(oldest)]
+    return render_template(
+        "admin/today.html",
+        tasks=_tasks(session),
+        waiting=waiting,
+        day=now().astimezone(SHOP_ZONE).date(),
+        shown=SHOWN,
+    )
+
+
+def post_by(paid_at: datetime, days: int) -> date:
+    """The last working day (Monday to Friday, in the shop's zone) on which an order is posted in time."""
+    day = paid_at.astimezone(SHOP_ZONE).date()
+    while days > 0:
+        day += timedelta(days=1)
+        if day.weekday() < 5:
+            days -= 1
+    return day
+
+
+def _tasks(session: Session) -> list[Task]:
+    def many(what: type[object], *where: ColumnElement[bool]) -> int:
+        wanted: Select[int] = select(func.count()).select_from(what).where(*where)
+        return session.scalar(wanted) or 0
+
+    orders = url_for("admin.order_list", state="to_post")
+    return [
+        Task(many(Order, TO_POST), _("Orders to post"), orders),
+        Task(
+            many(Order, ATTENTION), _("Orders that need attention"), url_for("admin.order_list", state="attention")
+        ),
+        Task(
+            many(LibraryOrder, WAITING),
+            _("Library orders waiting for an answer"),
+            url_for("admin.library_list", state="waiting"),
+        ),
+        Task(many(Letter, not_delivered()), _("Letters not delivered"), url_for("admin.letter_list")),
+        Task(many(Refund, UNCONFIRMED_REFUNDS), _("Refunds not confirmed yet"), url_for("admin.money_page")),
+        Task(many(Payment, ownerless()), _("Payments without an order"), url_for("admin.money_page")),
+        Task(
+            many(InboxEvent, InboxEvent.state == InboxState.FAILED),
+            _("Messages from Stripe that failed"),
+            url_for("admin.inbox_list"),
+        ),
+        Task(_low(session), _("Editions running low"), url_for("admin.stock_page")),
+        Task(len(offers.unconfirmed(session)), _("Facts nobody has confirmed"), url_for("admin.setup_page")),
+    ]
+
+
+def _low(session: Session) -> int:
+    left = func.coalesce(Stock.on_hand - Stock.held - Stock.allocated, 0)
+    wanted = (
+        select(func.count())
+        .select_from(Edition)
+        .outerjoin(Stock, Stock.edition_id == Edition.id)
+        .where(
+            and_(Edition.status == Status.AVAILABLE, or_(Stock.edition_id.is_(None), left <= Edition.last_copies))
+        )
+    )
+    return session.scalar(wanted) or 0

@@ -1,0 +1,330 @@
+"""What the desk calls things: every state, worry and event in the words of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from shop.admin.desk import locale
+from shop.letters.models import Kind, LetterState
+from shop.libraries.models import LibraryEvent, LibraryState, Request
+from shop.markets import write_money
+from shop.money import Currency, Money
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import TimelineEntry, Worry
+from shop.payments.models import AttemptState, InboxState, RefundSource, RefundState
+from shop.stock import Movement
+
+PAYMENT = {
+    PaymentState.AWAITING: _l("not paid yet"),
+    PaymentState.PROCESSING: _l("money on the way"),
+    PaymentState.PAID: _l("paid"),
+    PaymentState.PART_REFUNDED: _l("partly refunded"),
+    PaymentState.REFUNDED: _l("refunded"),
+    PaymentState.FAILED: _l("payment failed"),
+    PaymentState.EXPIRED: _l("never paid"),
+    PaymentState.CANCELLED: _l("cancelled by the buyer"),
+}
+
+FULFILMENT = {
+    FulfilmentState.PENDING: _l("not to be posted yet"),
+    FulfilmentState.TO_POST: _l("to post"),
+    FulfilmentState.POSTED: _l("posted"),
+    FulfilmentState.CANCELLED: _l("will not be posted"),
+}
+
+ATTEMPT = {
+    AttemptState.NEW: _l("asked for"),
+    AttemptState.OPEN: _l("open"),
+    AttemptState.COMPLETE: _l("completed"),
+    AttemptState.CLOSED: _l("closed"),
+}
+
+REFUND = {
+    RefundState.OWED: _l("asked for, not yet confirmed by Stripe"),
+    RefundState.PENDING: _l("under way at Stripe"),
+    RefundState.SUCCEEDED: _l("made"),
+    RefundState.FAILED: _l("failed"),
+    RefundState.CANCELLED: _l("cancelled"),
+}
+
+REFUND_SOURCE = {
+    RefundSource.ADMIN: _l("asked for at this desk"),
+    RefundSource.SYSTEM: _l("asked for by the shop itself"),
+    RefundSource.DASHBOARD: _l("made in Stripe’s dashboard"),
+}
+
+REFUND_REASONS = {
+    "requested_by_customer": _l("The buyer asked for it"),
+    "not_deliverable": _l("We cannot post it there"),
+    "copies_missing": _l("There are no copies left"),
+    "paid_twice": _l("It was paid twice"),
+    "other": _l("Another reason"),
+}
+"""What a person may choose from."""
+
+OTHER_REFUND_REASONS = {
+    "duplicate": _l("It was paid twice"),
+    "fraudulent": _l("The payment is fraudulent"),
+    "paid_late": _l("It was paid too late"),
+    "amount_differs": _l("The sum did not match"),
+    "expired_uncaptured_charge": _l("The payment ran out"),
+}
+"""What Stripe or the shop itself may have written."""
+
+WORRY = {
+    Worry.CHECKOUT_REFUSED: (
+        _l("No payment page"),
+        _l(
+            "Stripe refused to open a payment page for this order: something in the set-up is wrong. Look at the "
+            "set-up page and at Stripe’s dashboard."
+        ),
+    ),
+    Worry.AMOUNT_DIFFERS: (
+        _l("The sum does not match"),
+        _l(
+            "The money that arrived is not what the order costs. Compare the payment with the order, then refund it "
+            "or write to the buyer."
+        ),
+    ),
+    Worry.ADDRESS_REFUSED: (
+        _l("The address may not be served"),
+        _l("The buyer gave an address that the shop does not post to. Refund the order, or write to the buyer."),
+    ),
+    Worry.COPIES_MISSING: (
+        _l("Copies are missing"),
+        _l("There are not enough copies for this order. Find or order copies, or refund it."),
+    ),
+    Worry.PAID_TWICE: (
+        _l("Paid twice"),
+        _l("A second payment came for the same order. It goes back; make sure that it did."),
+    ),
+    Worry.PAID_LATE: (
+        _l("Paid late"),
+        _l("The money came after the order had been given up. Look at whether it is to be posted or refunded."),
+    ),
+    Worry.REFUND_FAILED: (
+        _l("A refund failed"),
+        _l(
+            "The buyer’s bank did not take the money back. It is with you again; write to the buyer about another "
+            "way."
+        ),
+    ),
+    Worry.DISPUTE: (
+        _l("The payment is disputed"),
+        _l(
+            "The buyer’s bank asks for the money back. Answer in Stripe’s dashboard before the deadline; do not post "
+            "meanwhile."
+        ),
+    ),
+    Worry.FRAUD_WARNING: (
+        _l("A warning of fraud"),
+        _l(
+            "The card’s bank suspects that the payment was not made by its owner. Better refund it than be disputed."
+        ),
+    ),
+}
+
+DISPUTE = {
+    "warning_needs_response": _l("an enquiry to be answered"),
+    "warning_under_review": _l("an enquiry under review"),
+    "warning_closed": _l("an enquiry, closed"),
+    "needs_response": _l("to be answered"),
+    "under_review": _l("under review"),
+    "won": _l("won"),
+    "lost": _l("lost"),
+    "prevented": _l("prevented"),
+}
+
+LETTER = {
+    Kind.ORDER_PAID: _l("Order confirmed"),
+    Kind.PAYMENT_DELAYED: _l("Payment on the way"),
+    Kind.PAYMENT_FAILED: _l("Payment did not arrive"),
+    Kind.POSTED: _l("Parcel posted"),
+    Kind.REFUNDED: _l("Refund made"),
+    Kind.LATE_PAYMENT_REFUNDED: _l("Late payment refunded"),
+    Kind.SECOND_PAYMENT_REFUNDED: _l("Second payment refunded"),
+    Kind.REFUND_FAILED: _l("Refund failed"),
+    Kind.ORDER_LINK: _l("Link to the order"),
+    Kind.LIBRARY_ORDER: _l("Library order"),
+    Kind.LIBRARY_ACKNOWLEDGED: _l("Acknowledgement to the library"),
+    Kind.NEW_ORDER: _l("To the shopkeeper: order paid"),
+    Kind.ATTENTION: _l("To the shopkeeper: something needs attention"),
+}
+
+LETTER_STATE = {
+    LetterState.OWED: _l("waiting to be sent"),
+    LetterState.SENT: _l("sent"),
+    LetterState.FAILED: _l("not delivered"),
+}
+
+INBOX = {
+    InboxState.NEW: _l("waiting"),
+    InboxState.DONE: _l("done"),
+    InboxState.FAILED: _l("failed"),
+}
+
+OUTCOME = {
+    "applied": _l("applied"),
+    "stranger": _l("not about this shop"),
+    "ignored": _l("nothing to do"),
+}
+
+LIBRARY = {
+    LibraryState.RECEIVED: _l("received"),
+    LibraryState.SENT: _l("sent to the distributor"),
+    LibraryState.ANSWERED: _l("answered"),
+    LibraryState.SUPPLIED: _l("supplied"),
+    LibraryState.CANNOT_SUPPLY: _l("cannot be supplied"),
+    LibraryState.CLOSED: _l("closed"),
+}
+
+REQUEST = {
+    Request.QUOTE: _l("a quotation"),
+    Request.PRO_FORMA: _l("a pro-forma invoice"),
+    Request.ORDER: _l("an order now"),
+    Request.AVAILABILITY: _l("whether it is available"),
+}
+
+MOVEMENT = {
+    Movement.COUNT: _l("counted"),
+    Movement.HOLD: _l("held for an order"),
+    Movement.RELEASE: _l("released"),
+    Movement.ALLOCATE: _l("sold"),
+    Movement.FREE: _l("freed by a refund"),
+    Movement.SHIP: _l("posted"),
+    Movement.RETURN: _l("came back"),
+}
+
+ACTOR = {
+    "buyer": _l("the buyer"),
+    "stripe": _l("Stripe"),
+    "system": _l("the shop"),
+    "distributor": _l("the distributor"),
+    "library": _l("the library"),
+}
+
+
+def actor(kind: str, name: str = "") -> str:
+    """Who did it; a person of the desk by name."""
+    return name or str(ACTOR.get(kind, kind))
+
+
+def written_actor(actor_text: str) -> str:
+    """The same, from the form ``admin: Name`` in which other rows keep it."""
+    kind, _separator, name = actor_text.partition(": ")
+    return actor(kind, name)
+
+
+def refund_reason(word: str) -> str:
+    """Why money went back; empty when nobody said."""
+    known = REFUND_REASONS.get(word) or OTHER_REFUND_REASONS.get(word)
+    return str(known) if known else word
+
+
+def worry(word: str) -> str:
+    """A worry's short name; the word itself for one that is no longer known."""
+    return str(WORRY[Worry(word)][0]) if word in set(Worry) else word
+
+
+def _sum(details: Mapping[str, Any]) -> str:
+    return write_money(Money(int(details["amount"]), Currency(details["currency"])), locale())
+
+
+def _posted(details: Mapping[str, Any]) -> str:
+    carrier, tracking = details.get("carrier", ""), details.get("tracking", "")
+    if carrier and tracking:
+        return str(
+            _(
+                "The parcel was posted with %(carrier)s, tracking number %(tracking)s.",
+                carrier=carrier,
+                tracking=tracking,
+            )
+        )
+    if carrier:
+        return str(_("The parcel was posted with %(carrier)s.", carrier=carrier))
+    if tracking:
+        return str(_("The parcel was posted, tracking number %(tracking)s.", tracking=tracking))
+    return str(_("The parcel was posted."))
+
+
+def _dispute(details: Mapping[str, Any]) -> str:
+    status = str(details.get("status", ""))
+    return str(_("The dispute is now: %(status)s.", status=DISPUTE.get(status, status)))
+
+
+def _letter(details: Mapping[str, Any]) -> str:
+    kind = str(details.get("letter", ""))
+    return str(
+        _("The letter “%(letter)s” was sent again.", letter=LETTER[Kind(kind)] if kind in set(Kind) else kind)
+    )
+
+
+EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "placed": lambda d: _("The order was placed."),
+    "checkout_opened": lambda d: _("A payment page was opened at Stripe."),
+    "checkout_failed": lambda d: _("Stripe did not open a payment page."),
+    "checkout_refused": lambda d: _("Stripe refused to open a payment page."),
+    "checkout_unanswered": lambda d: _("Stripe did not answer when a payment page was to be opened."),
+    "refund_refused": lambda d: _("Stripe refused a refund."),
+    "checkout_closed": lambda d: _("The payment page was closed."),
+    "processing": lambda d: _("Checkout was completed; the money is on its way."),
+    "paid": lambda d: _("The order was paid."),
+    "payment_failed": lambda d: _("The money did not arrive."),
+    "expired": lambda d: _("The time to pay ran out; the copies were released."),
+    "cancelled": lambda d: _("The order was cancelled before payment."),
+    "revived": lambda d: _("The money came late, and the order was revived."),
+    "paid_twice": lambda d: _("A second payment arrived."),
+    "paid_late": lambda d: _("A payment arrived too late."),
+    "refund_asked": lambda d: _("A refund of %(sum)s was asked for.", sum=_sum(d)),
+    "refunded": lambda d: _("%(sum)s were refunded.", sum=_sum(d)),
+    "refund_failed": lambda d: _("A refund failed."),
+    "posted": _posted,
+    "fulfilment_cancelled": lambda d: _("Posting was called off; the copies went back to sale."),
+    "cancelled_fulfilment": lambda d: _("Posting was called off; the copies went back to sale."),
+    "attention": lambda d: _("Needs attention: %(worry)s.", worry=worry(str(d.get("worry", "")))),
+    "attention_settled": lambda d: _("Was looked at: %(worry)s.", worry=worry(str(d.get("worry", "")))),
+    "concern": lambda d: _("Something about this order needs a look."),
+    "dispute_opened": lambda d: _("The buyer’s bank disputes the payment."),
+    "dispute_changed": _dispute,
+    "letter_resent": _letter,
+}
+
+
+def event(entry: TimelineEntry) -> str:
+    """One entry of an order's timeline as a sentence."""
+    known = EVENTS.get(entry.kind)
+    return known(entry.details) if known else str(_("Something else happened (%(kind)s).", kind=entry.kind))
+
+
+LIBRARY_EVENTS = {
+    "received": _l("The library asked."),
+    "routed": _l("It was sent to the distributor."),
+    "sent": _l("It was sent to the distributor."),
+    "answered": _l("It was answered."),
+    "supplied": _l("It was supplied."),
+    "cannot_supply": _l("It cannot be supplied."),
+    "closed": _l("It was closed."),
+}
+
+
+def library_event(entry: LibraryEvent) -> str:
+    """One event of a library order as a sentence."""
+    known = LIBRARY_EVENTS.get(entry.kind)
+    return str(known or _("Something else happened (%(kind)s).", kind=entry.kind))
+
+
+def library_actor(written: str) -> str:
+    """Who moved a library order; what the shop calls a buyer is the library here."""
+    return str(ACTOR["library"]) if written == "buyer" else written_actor(written)
+
+
+PAYMENT_ROUTES: dict[str, object] = {}
+"""How a library pays, where the form offers a choice."""
+
+
+def payment_route(word: str) -> str:
+    return str(PAYMENT_ROUTES.get(word, word))
