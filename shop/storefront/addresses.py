@@ -82,7 +82,8 @@ def elsewhere(market: Market) -> str:
 
 def order_address(slug: str) -> str:
     """The order form with one copy of an edition, to the region's home country."""
-    return url_for("storefront.order", country=g.market.region.home, **{slug: 1})
+    query: dict[str, Any] = {slug: 1, "country": g.market.region.home}
+    return url_for("storefront.order", **query)
 
 
 def canonical(market: Market | None = None) -> str:

@@ -128,7 +128,8 @@ def seller() -> Trader | None:
 def served_country(code: str) -> str:
     """A country's name where a parcel is chosen to go, saying what part of it is left out."""
     if code == "GB" and not postage.northern_ireland_served(db.session()):
-        return gettext("United Kingdom (not Northern Ireland)")
+        name: str = gettext("United Kingdom (not Northern Ireland)")
+        return name
     return country(code)
 
 

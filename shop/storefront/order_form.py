@@ -11,9 +11,8 @@ from typing import Any
 
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import Field, StringField, TextAreaField, ValidationError
+from wtforms import Field, Form, StringField, TextAreaField, ValidationError
 from wtforms.validators import Length
 from wtforms.widgets import TextInput
 
@@ -43,7 +42,7 @@ def _printable(value: str) -> str:
     )
 
 
-def once(_form: FlaskForm, field: Field) -> None:
+def once(_form: Form, field: Field) -> None:
     """A field that comes twice has no meaning."""
     if field.raw_data and len(field.raw_data) > 1:
         raise ValidationError(gettext("This was sent more than once. Please choose again."))
@@ -86,11 +85,11 @@ class QuantityField(Field):
         self.data = int(self.typed)
 
 
-class OrderForm(FlaskForm):
-    """Everything but the quantities, which ``read`` adds for each edition."""
+class OrderForm(Form):
+    """Everything but the quantities, which ``read`` adds for each edition.
 
-    class Meta:
-        csrf = False  # guarded by where the post comes from: see protection
+    No token: public posts are guarded by where they come from (``protection``), so that no cookie is needed.
+    """
 
     country = StringField(_l("Deliver to"), [once], filters=[lambda value: (value or "").strip().upper()])
     purchase_order = StringField(
@@ -124,10 +123,10 @@ class Typed:
     shown: Money | None
     attempt: str
 
-    def address(self) -> dict[str, str]:
+    def address(self) -> dict[str, Any]:
         """What was typed, as a query."""
         form = self.form
-        fields: dict[str, str] = {name: str(number) for name, number in form.quantities().items()}
+        fields: dict[str, Any] = {name: str(number) for name, number in form.quantities().items()}
         fields["country"] = form.country.data or ""
         for field in (form.purchase_order, form.note):
             if field.data:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from werkzeug.wrappers import Response as BaseResponse
-from wtforms import EmailField, StringField
+from wtforms import EmailField, Form, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from shop import throttle
@@ -23,7 +21,7 @@ from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts, settling
 from shop.payments.models import Payment, Refund, RefundState
-from shop.storefront.order_form import one_line, once
+from shop.storefront.order_form import once, one_line
 from shop.storefront.ordering import WINDOW, Answer, lead_to_payment
 from shop.storefront.wording import STATES, state_of
 
@@ -32,11 +30,8 @@ UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
 
 
-class LinkForm(FlaskForm):
+class LinkForm(Form):
     """By what a buyer is known: the order's number and the e-mail address given when paying."""
-
-    class Meta:
-        csrf = False
 
     number = StringField(
         _l("Order number"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
@@ -178,7 +179,7 @@ def weigh(session: Session, view: View) -> None:
         view.problems.append(refusal_words(session, error, country))
 
 
-def old_total(session: Session, view: View) -> dict[str, str]:
+def old_total(session: Session, view: View) -> dict[str, Any]:
     """What the buyer saw in this market, for the address of the other one."""
     shown = view.typed.shown
     if shown is None or shown.currency is not g.market.currency:

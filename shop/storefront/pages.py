@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, g, render_template, request, url_for
 from flask_babel import gettext, ngettext
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response
 
 from shop.catalogue import offers, postage
-from shop.catalogue.models import Edition, EditionText, PostageZone
+from shop.catalogue.models import Edition, EditionText, PostageZone, RefusedCountry
 from shop.catalogue.offers import Availability, Offer
 from shop.content import interchange
 from shop.content.models import PageText
@@ -49,7 +51,7 @@ def register(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/books/<slug>", "edition", public(edition))
     names = ",".join(f'"{slug}"' for slug in TEXT_PAGES)
     blueprint.add_url_rule(f"/<any({names}):slug>", "page", public(page))
-    blueprint.record_once(lambda state: state.app.before_request(whole_address))
+    blueprint.before_app_request(whole_address)
 
 
 def whole_address() -> Response | None:
@@ -120,7 +122,7 @@ class Text:
 
 def filled(text: PageText) -> Text:
     """A page's text with the trader's name and address in it, or a phrase where nothing was entered yet."""
-    trader = seller()
+    session, trader = db.session(), seller()
     later = gettext("(entered by the seller before the shop opens)")
     values = {
         "trader_name": (trader and trader.name) or later,
@@ -128,15 +130,27 @@ def filled(text: PageText) -> Text:
         "trader_email": (trader and trader.email) or later,
         "trader_phone": (trader and trader.phone) or later,
         "dispatch": dispatch_words(),
-        "market": g.market.slug,
+        "refused_countries": names(session.scalars(select(RefusedCountry.country))),
+        "editions_not_sent": "; ".join(
+            f"{each.name}: {names(row.country for row in each.edition.not_sent)}"
+            for each in all_shown(session, g.market)
+            if each.edition.not_sent
+        )
+        or gettext("none"),
     }
     return Text(text.title, text.summary, fill(text.body, values))
+
+
+def names(codes: Iterable[str]) -> str:
+    """Countries by name, in the reader's alphabetical order."""
+    return ", ".join(name for _, name in by_name(codes, locale())) or gettext("none")
 
 
 def dispatch_words() -> str:
     trader = seller()
     days = trader.dispatch_days if trader else 2
-    return ngettext("within %(num)d working day", "within %(num)d working days", days)
+    words: str = ngettext("within %(num)d working day", "within %(num)d working days", days)
+    return words
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +172,7 @@ def zone_table(session: Session) -> list[ZoneRow]:
         further = None
         if zone.further_grams is not None and zone.further_amount is not None:
             further = (zone.further_grams, Money(zone.further_amount, currency))
-        names = [name for _, name in by_name([each.country for each in zone.countries], locale())]
+        countries = [name for _, name in by_name([each.country for each in zone.countries], locale())]
         bands = [(band.up_to_grams, Money(band.amount, currency)) for band in zone.bands]
-        rows.append(ZoneRow(zone, zone.names.get(g.market.language, zone.slug), names, bands, further))
+        rows.append(ZoneRow(zone, zone.names.get(g.market.language, zone.slug), countries, bands, further))
     return rows
