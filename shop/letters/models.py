@@ -30,7 +30,7 @@ class Kind(enum.StrEnum):
     late_payment_refunded     ``payment:{id}``     order_facts, refund (sum)
     second_payment_refunded   ``payment:{id}``     order_facts, refund (sum)
     refund_failed             ``refund:{id}``      order_facts, refund (sum)
-    order_link                ``link:{random}``    number, path
+    order_link                ``link:{…}``         number, url (whole)
     library_order             ``library:{id}``     see ``libraries.routing``
     library_acknowledged      ``library:{id}``     see ``libraries.routing``
     new_order                 ``order:{id}:paid``  order_facts

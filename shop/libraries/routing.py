@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.catalogue import offers
@@ -65,13 +65,12 @@ class Enquiry:
     deadline: date | None = None
     marc_wanted: bool = False
     notes: str = ""
-    attempt: str = ""
+    attempt: str
     """The form's random mark: the same mark with the same content is the same order."""
 
     def digest(self) -> str:
-        """SHA-256 of mark and content; of a fresh mark where the form brought none."""
-        content = asdict(self) | {"attempt": self.attempt or secrets.token_hex(16)}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+        """SHA-256 of mark and content."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def place(
@@ -87,9 +86,10 @@ def place(
         raise LookupError(enquiry.edition)
     supplier = supplier_of(session, edition, confirmed_only=confirmed_only)
     submission = enquiry.digest()
-    if not _keep(session, enquiry, edition, market, submission, supplier, now):
-        return session.scalars(select(LibraryOrder).where(LibraryOrder.submission == submission)).one()
+    added = _keep(session, enquiry, edition, market, submission, supplier, now)
     order = session.scalars(select(LibraryOrder).where(LibraryOrder.submission == submission)).one()
+    if not added:
+        return order
     _note(session, order, "received", BUYER, now)
     cause, facts = f"library:{order.id}", enquiry_facts(session, order, supplier)
     if supplier:
@@ -122,6 +122,11 @@ def place(
     return order
 
 
+def known(session: Session, enquiry: Enquiry) -> LibraryOrder | None:
+    """The order that this very enquiry has already become."""
+    return session.scalar(select(LibraryOrder).where(LibraryOrder.submission == enquiry.digest()))
+
+
 def supplier_of(session: Session, edition: Edition, *, confirmed_only: bool) -> Distributor | None:
     """Who supplies an edition to libraries; ``None`` when it is the shop itself."""
     found = distributor(session, edition.id)
@@ -129,10 +134,8 @@ def supplier_of(session: Session, edition: Edition, *, confirmed_only: bool) -> 
         return found
     doubted = select(Unconfirmed.id).where(
         Unconfirmed.confirmed_at.is_(None),
-        or_(
-            Unconfirmed.subject == "distributor",
-            (Unconfirmed.subject == edition.slug) & (Unconfirmed.fact == "distributor"),
-        ),
+        Unconfirmed.fact == "distributor",
+        Unconfirmed.subject.in_((edition.slug, f"editions.{edition.slug}")),
     )
     return found if session.scalar(doubted.limit(1)) is None else None
 

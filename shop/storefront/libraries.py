@@ -1,9 +1,189 @@
-"""Library orders: the form, and the library's own page."""
+"""Library orders: the form, and the library's own page behind its secret address."""
 
 from __future__ import annotations
 
-from flask import Blueprint
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask_babel import LazyString, gettext
+from flask_babel import lazy_gettext as _l
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from shop import throttle
+from shop.catalogue import offers
+from shop.catalogue.models import Edition
+from shop.database import transact
+from shop.errors import TooMany
+from shop.extensions import db, now, settings
+from shop.libraries import routing
+from shop.libraries.models import LibraryOrder, LibraryState
+from shop.markets import COUNTRIES, SHOP_ZONE, by_name
+from shop.money import Currency
+from shop.storefront.filters import locale
+from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
+from shop.storefront.order_pages import hidden
+from shop.trader import distributor
+
+WINDOW = timedelta(minutes=10)
+POSTS_PER_VISITOR = 10
+ORDERS_TOGETHER = 200
+LETTERS_TO_ONE = 10
+TRAP = "website"
+"""A field that no person sees: whoever fills it in is a machine."""
+NOWHERE = "received"
+"""Where machines are thanked; no token is that short."""
+
+Answer = Response | str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    title: LazyString
+    meaning: LazyString
+
+
+STATES: dict[LibraryState, Words] = {
+    LibraryState.RECEIVED: Words(_l("Received"), _l("We have your request and will answer it by e-mail.")),
+    LibraryState.SENT: Words(
+        _l("Passed on to the distributor"), _l("The distributor has your request and will answer you by e-mail.")
+    ),
+    LibraryState.ANSWERED: Words(_l("Answered"), _l("Your request has been answered by e-mail.")),
+    LibraryState.SUPPLIED: Words(_l("Supplied"), _l("The copies have been sent to you.")),
+    LibraryState.CANNOT_SUPPLY: Words(
+        _l("Cannot be supplied"), _l("We are sorry: the copies cannot be had at present.")
+    ),
+    LibraryState.CLOSED: Words(_l("Closed"), _l("Nothing more will be done about this request.")),
+}
 
 
 def register(blueprint: Blueprint) -> None:
     """Put the library pages on the market's blueprint."""
+    blueprint.add_url_rule("/libraries", "libraries", show_form, methods=["GET"])
+    blueprint.add_url_rule("/libraries", "ask_library", take_enquiry, methods=["POST"])
+    blueprint.add_url_rule("/libraries/<token>", "library_page", show_enquiry, methods=["GET"])
+
+
+def show_form() -> Answer:
+    """The empty form; ``?edition=…`` chooses one beforehand."""
+    editions = offers.editions(db.session())
+    chosen = request.args.get("edition", "")
+    form = make_form(editions, None)
+    form.edition.data = chosen if chosen in form.editions else ""
+    form.country.data, form.quantity.data = g.market.region.home, "1"
+    return render(form, editions, attempt_of(""), 200)
+
+
+def take_enquiry() -> Answer:
+    """Keep what a library asks for, owe its letters, and lead to its own page."""
+    session, at = db.session(), now()
+    visitor, typed = throttle.prefix(request.remote_addr), request.form
+    editions = offers.editions(session)
+    form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""))
+    try:
+        transact(session, lambda s: throttle.spend(s, f"library:{visitor}", POSTS_PER_VISITOR, WINDOW, at))
+        if typed.get(TRAP):
+            return redirect(url_for("storefront.library_page", token=NOWHERE), 303)
+        if not form.validate():
+            return render(form, offers.editions(session), attempt, 400)
+        enquiry, market, confirmed_only = form.enquiry(attempt), g.market, settings().production
+        reader = hashlib.sha256(enquiry.email.casefold().encode()).hexdigest()
+
+        def work(s: Session) -> str:
+            known = routing.known(s, enquiry)
+            if known is None:
+                throttle.spend(s, "library:all", ORDERS_TOGETHER, WINDOW, at)
+                throttle.spend(s, f"library:to:{reader}", LETTERS_TO_ONE, WINDOW, at)
+                known = routing.place(s, enquiry, market, at, confirmed_only=confirmed_only)
+            return known.token
+
+        token = transact(session, work)
+    except TooMany as error:
+        answer = render(form, offers.editions(session), attempt, 429, too_many=True)
+        answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
+    return redirect(url_for("storefront.library_page", token=token), 303)
+
+
+def show_enquiry(token: str) -> Answer:
+    """How a library's request stands, for whoever knows its address."""
+    g.no_twin = token == NOWHERE
+    if token == NOWHERE:
+        return hidden(render_template("storefront/library_thanks.html", noindex=True))
+    session = db.session()
+    order = routing.by_token(session, token)
+    if order is None:
+        abort(404)
+    return hidden(
+        render_template(
+            "storefront/library_page.html",
+            order=order,
+            words=STATES[order.state],
+            request_words=REQUESTS[order.request],
+            edition_text=order.edition.text_in(g.market.language),
+            supplier=supplier_name(session, order),
+            noindex=True,
+        )
+    )
+
+
+def supplier_name(session: Session, order: LibraryOrder) -> str:
+    """Who was written to; empty when it is the shop itself."""
+    named = distributor(session, order.edition_id)
+    if named is not None and named.email == order.routed_to:
+        return named.name
+    return order.routed_to
+
+
+def make_form(editions: list[Edition], typed: MultiDict[str, str] | None) -> LibraryForm:
+    slugs = tuple(each.slug for each in editions)
+    return LibraryForm(typed, editions=slugs, today=now().astimezone(SHOP_ZONE).date())
+
+
+def render(
+    form: LibraryForm, editions: list[Edition], attempt: str, status: int, *, too_many: bool = False
+) -> Response:
+    """The form with everything that was typed, and what is wrong beside each field."""
+    session, production = db.session(), settings().production
+    bad = {field.name: str(field.errors[0]) for field in form if field.errors}
+    suppliers = {
+        each.slug: found.name
+        for each in editions
+        if (found := routing.supplier_of(session, each, confirmed_only=production))
+    }
+    if too_many:
+        bad = {}
+    page = render_template(
+        "storefront/libraries.html",
+        form=form,
+        bad=bad,
+        too_many=too_many,
+        attempt=attempt,
+        trap=TRAP,
+        editions=editions,
+        suppliers=suppliers,
+        requests=REQUESTS,
+        countries=by_name(COUNTRIES, locale()),
+        currencies=list(Currency),
+        consent_words=consent_words(editions, suppliers),
+    )
+    response = hidden(page, status)
+    del response.headers["X-Robots-Tag"]
+    return response
+
+
+def consent_words(editions: list[Edition], suppliers: dict[str, str]) -> str:
+    """Who gets the data, by name."""
+    names = sorted(set(suppliers.values()))
+    alone: str = gettext(
+        "I agree that the shop keeps these details for 24 months in order to answer this request."
+    )
+    passed_on: str = gettext(
+        "I agree that the shop keeps these details for 24 months in order to answer this request, and passes them "
+        "on to the distributor who supplies the edition I have chosen, where it has one (%(names)s).",
+        names=", ".join(names),
+    )
+    return passed_on if names else alone
