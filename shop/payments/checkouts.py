@@ -146,7 +146,7 @@ def close_pages(
 
     def end(s: Session) -> None:
         for facts in ended:
-            settling.apply(s, gateway, facts, now)
+            settling.apply(s, gateway, facts, now, lapsing=False)
         order = placing.locked(s, order_id)
         if order.payment_state is not PaymentState.AWAITING or order.needs_attention or _live(s, order_id):
             return

@@ -114,9 +114,18 @@ def _version(session: Session, checkout_id: str) -> int | None:
 
 
 def apply(
-    session: Session, gateway: PaymentGateway, facts: CheckoutFacts, now: datetime, version: int | None = None
+    session: Session,
+    gateway: PaymentGateway,
+    facts: CheckoutFacts,
+    now: datetime,
+    version: int | None = None,
+    *,
+    lapsing: bool = True,
 ) -> Outcome:
-    """Apply what was fetched, inside one transaction. ``version`` is the order's from before the fetch."""
+    """Apply what was fetched, inside one transaction. ``version`` is the order's from before the fetch.
+
+    Whoever closes pages on purpose says himself what becomes of the order: ``lapsing=False``.
+    """
     if facts.livemode != gateway.livemode:
         return Outcome.OTHER_MODE
     attempt = session.scalar(select(CheckoutAttempt).where(CheckoutAttempt.checkout_id == facts.checkout_id))
@@ -135,7 +144,7 @@ def apply(
     if attempt is not None:
         session.refresh(attempt)
     before = _state(order, attempt)
-    _apply(session, order, attempt, facts, now)
+    _apply(session, order, attempt, facts, now, lapsing)
     if _state(order, attempt) == before:
         return Outcome.NOTHING_NEW
     order.sync_version += 1
@@ -161,7 +170,12 @@ def _recognise(session: Session, order: Order, facts: CheckoutFacts) -> Checkout
 
 
 def _apply(
-    session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
+    session: Session,
+    order: Order,
+    attempt: CheckoutAttempt | None,
+    facts: CheckoutFacts,
+    now: datetime,
+    lapsing: bool,
 ) -> None:
     if attempt is not None:
         attempt.checked_at = now
@@ -169,7 +183,7 @@ def _apply(
             attempt.state = AttemptState.CLOSED
         elif facts.status == "complete":
             attempt.state = AttemptState.CLOSED if facts.failed or facts.paid else AttemptState.COMPLETE
-    if facts.status == "expired":
+    if facts.status == "expired" and lapsing:
         _lapse(session, order, now)
     elif facts.paid:
         receive(session, order, attempt, facts, now)
