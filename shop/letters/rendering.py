@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from stdnum import isbn
 
 from shop.errors import MailRefused
-from shop.letters.models import Letter
+from shop.letters.models import SHOPKEEPER, Letter
 from shop.markets import country_name, write_date, write_moment, write_money, write_number
 from shop.money import Currency, Money
 from shop.settings import ROOT
@@ -36,7 +36,7 @@ class Renderer:
 
     Each kind has ``letters/{kind}.txt`` with the blocks ``subject`` and ``body``, and ``letters/{kind}.html``
     with the block ``body``; ``letters/_frame.*`` is around them. Templates see the row's context and the
-    functions ``url`` (path → address) and ``romanised``, and the filters of the pages.
+    functions ``address_of`` (path → address) and ``romanised``, and the filters of the pages.
     """
 
     def __init__(
@@ -76,16 +76,17 @@ class Renderer:
         message = EmailMessage(policy=POLICY)
         message["From"] = Address(self._display_name(environment, first.context), addr_spec=self._address)
         message["To"] = address(first.recipient)
-        answer_to = first.reply_to or _trader(first.context).get("email", "")
-        if answer_to and answer_to != first.recipient:
+        if answer_to := first.reply_to or (
+            "" if first.kind in SHOPKEEPER else _trader(first.context).get("email")
+        ):
             message["Reply-To"] = address(answer_to)
         message["Subject"] = subject
         message["Date"] = format_datetime(first.owed_at.astimezone(UTC))
         message["Message-ID"] = first.message_id or self.message_id(first)
         message["Auto-Submitted"] = "auto-generated"
-        message["Content-Language"] = frame["lang"]
         message.set_content(wrapped(text), subtype="plain", charset="utf-8")
         message.add_alternative(html, subtype="html", charset="utf-8")
+        message["Content-Language"] = frame["lang"]
         return message
 
     def _part(self, environment: Environment, letter: Letter) -> dict[str, str]:
@@ -118,6 +119,7 @@ class Renderer:
             extensions=["jinja2.ext.i18n"],
             trim_blocks=True,
             lstrip_blocks=True,
+            keep_trailing_newline=True,
         )
         words: NullTranslations = Translations.load(self._translations, [locale])
         environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
@@ -129,7 +131,7 @@ class Renderer:
             country=lambda code: country_name(code, locale),
             isbn=isbn.format,
         )
-        environment.globals.update(url=lambda path: self._shop_url + path, romanised=self._romanise)
+        environment.globals.update(address_of=lambda path: self._shop_url + path, romanised=self._romanise)
         return environment
 
 
