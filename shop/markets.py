@@ -121,7 +121,7 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
 def country_name(code: str, locale: str) -> str:
     """A country's name in a language (Unicode CLDR); the code itself where it has none."""
     name: str = Locale.parse(locale).territories.get(code, code)
-    return name.replace(" - ", " – ")
+    return name.replace(" - ", " – ").replace("единенные", "единённые")
 
 
 def by_name(codes: Iterable[str], locale: str) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from stdnum import isbn as isbn_numbers
 
 from shop import markets
 from shop.catalogue import postage
-from shop.catalogue.models import Contributor
+from shop.catalogue.models import Edition, Role
 from shop.content.rendering import to_html
 from shop.extensions import db
 from shop.markets import LANGUAGES, MARKETS
@@ -109,9 +108,9 @@ def language_name(code: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def names_of(people: Iterable[Contributor]) -> str:
-    """Names as they are written in the reader's language, one after the other."""
-    return ", ".join(person.name_in(g.market.language) for person in people)
+def names_of(edition: Edition, role: str) -> str:
+    """Who has this role, as the names are written in the reader's language, one after the other."""
+    return ", ".join(person.name_in(g.market.language) for person in edition.people(Role(role)))
 
 
 def markdown(text: str) -> Markup:

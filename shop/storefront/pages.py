@@ -83,10 +83,10 @@ def home() -> Answer:
     session = db.session()
     shown = all_shown(session, g.market)
     # The reader's own edition leads the page; the other stands beside it.
-    leading = next((each for each in shown if each.edition.language == g.market.language), None)
+    shown.sort(key=lambda each: each.edition.language != g.market.language)
     text = interchange.page(session, "home", g.market.language)
     return render_template(
-        "storefront/home.html", shown=shown, leading=leading or next(iter(shown), None), text=text and filled(text)
+        "storefront/home.html", shown=shown, leading=next(iter(shown), None), text=text and filled(text)
     )
 
 
