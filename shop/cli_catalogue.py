@@ -1,4 +1,4 @@
-"""``flask shop catalogue …`` and ``flask shop trader …``: files in and out, and who sells."""
+"""``flask shop catalogue …``, ``pages …`` and ``trader …``: files in and out, and who sells."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
 from shop.catalogue import interchange, version
+from shop.content import interchange as page_files
 from shop.database import transact
 from shop.errors import CatalogueError
 from shop.extensions import db, now
 from shop.trader import trader
 
 catalogue_group = AppGroup("catalogue", help="Read and write catalogue files.")
+pages_group = AppGroup("pages", help="Texts of the pages that are nothing but text.")
 trader_group = AppGroup("trader", help="Who sells: name, address, e-mail.")
 
 
@@ -48,6 +50,21 @@ def export_file(file: Path) -> None:
         click.echo(text, nl=False)
     else:
         file.write_text(text, encoding="utf-8", newline="\n")
+
+
+@pages_group.command("import")
+@click.option(
+    "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=page_files.SHIPPED
+)
+@click.option("--replace", is_flag=True, help="Also the pages that the shop has already.")
+@with_appcontext
+def import_pages(folder: Path, replace: bool) -> None:
+    """Take over page texts from files, so that they can be changed at the order desk."""
+    try:
+        written = transact(db.session(), lambda s: page_files.import_pages(s, folder, replace=replace))
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{written} pages were written.")
 
 
 @trader_group.command("set")

@@ -19,12 +19,15 @@ from sqlalchemy.orm import Session
 from shop.app import create_app
 from shop.database import Base
 from shop.extensions import db
+from shop.sandbox.launch import free_port
 from shop.settings import Settings
 from tests import factories
 from tests.client import Client, make_client
 from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
+from tests.live_shop import LiveShop
 from tests.postgres import NoPostgres, Postgres, create
+from tests.sandbox_process import KEY, SECRET, Sandbox
 from tools.translations import compile_stale
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,7 +164,16 @@ def settings(request: pytest.FixtureRequest, database_url: str, instance: Path) 
     """Settings of the shop under test. Whoever asks for ``sandbox`` too gets a shop that talks to it."""
     if "sandbox" not in request.fixturenames:
         return settings_for(database_url, instance)
-    return settings_for(database_url, instance, **request.getfixturevalue("sandbox").settings)
+    sandbox: Sandbox = request.getfixturevalue("sandbox")
+    return settings_for(
+        database_url,
+        instance,
+        STRIPE_API_BASE=sandbox.url,
+        STRIPE_SECRET_KEY=KEY,
+        STRIPE_WEBHOOK_SECRET=SECRET,
+        SMTP_URL=f"smtp://127.0.0.1:{sandbox.smtp_port}",
+        SHOP_CLOCK_OFFSET_FILE=str(sandbox.clock_file),
+    )
 
 
 @pytest.fixture
@@ -187,7 +199,7 @@ def app(request: pytest.FixtureRequest, settings: Settings, _apps: dict[str, Fla
     if not outside:
         app.extensions["shop.gateway"].forget()
         app.extensions["shop.mailer"].forget()
-    Path(settings.shop_clock_offset_file).unlink(missing_ok=True)
+        Path(settings.shop_clock_offset_file).unlink(missing_ok=True)
     yield app
     empty(engine_of(app))
 
@@ -221,6 +233,42 @@ def session(app: Flask) -> Iterator[Session]:
 def client(app: Flask, session: Session) -> Client:
     """A visitor of the shop: every page it gets is parsed strictly."""
     return make_client(app, after=session.rollback)
+
+
+@pytest.fixture(scope="session")
+def _sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    folder = tmp_path_factory.mktemp("sandbox")
+    with Sandbox(folder, port=free_port(), smtp_port=free_port()) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_sandbox_process: Sandbox) -> Sandbox:
+    """The real sandbox process, without faults; its time only ever moves on, and ``app`` reads the same clock.
+
+    It knows no shop to send webhooks to: a test posts them itself, or asks for ``live_shop``.
+    """
+    _sandbox_process.control("faults", {"before": 0, "after": 0, "rate": 0})
+    return _sandbox_process
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def _live_shop(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str, str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[LiveShop]:
+    url = new_database(request.param, "live") if request.param == "postgresql" else ""
+    running = LiveShop(tmp_path_factory.mktemp("live"), url).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def live_shop(_live_shop: LiveShop) -> LiveShop:
+    """A whole shop over loopback, as `make run` starts it, on each database; its rows outlive the test."""
+    _live_shop.calm()
+    return _live_shop
 
 
 class MovedClock:
