@@ -4,10 +4,11 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
 
 from shop.sandbox.config import Config, ConfigError
 from shop.sandbox.server import Sandbox
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
@@ -17,6 +18,8 @@ def main() -> int:
     except ConfigError as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return 2
+    # Blocked before any thread is made, so that the main thread alone waits for them, outside of every lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         sandbox = Sandbox(config)
         sandbox.start()
@@ -24,16 +27,15 @@ def main() -> int:
         print(f"sandbox: cannot listen: {problem}", file=sys.stderr)
         return 1
 
-    def leave(signum: int, frame: FrameType | None) -> None:
-        # shutdown() waits for serve_forever(), which runs in this very thread.
-        threading.Thread(target=sandbox.shutdown, daemon=True).start()
-
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
     print(f"Sandbox: {sandbox.world.base_url}/", flush=True)
-    sandbox.serve()
+    signal.sigwait(SIGNALS)
+    # Whatever still runs is a daemon thread with nothing to lose; a mail client that lingers must not hold us up.
+    watchdog = threading.Timer(0.8, os._exit, (0,))
+    watchdog.daemon = True
+    watchdog.start()
     sandbox.stop()
-    return 0
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Letter:
         """The body as `plain` or `html`, if it has one."""
         try:
             part = self.message.get_body((kind,))
-            return None if part is None else str(part.get_content())
+            return None if part is None else _printable(str(part.get_content()))
         except (KeyError, LookupError, ValueError, AttributeError):
             return None
 
@@ -40,7 +40,7 @@ class Letter:
             value = self.message[name]
         except (ValueError, IndexError, AttributeError):
             return None
-        return None if value is None else str(value)
+        return None if value is None else _printable(str(value))
 
     def as_json(self) -> dict[str, Any]:
         """What tests look at."""
@@ -56,7 +56,7 @@ class Letter:
             "message_id": self.header("Message-ID"),
             "date": self.header("Date"),
             "language": self.header("Content-Language"),
-            "headers": [[name, str(value)] for name, value in self._raw_headers()],
+            "headers": [[_printable(name), _printable(str(value))] for name, value in self.message.raw_items()],
             "attachments": [
                 {"name": part.get_filename(), "type": part.get_content_type()}
                 for part in self.message.iter_attachments()
@@ -67,8 +67,10 @@ class Letter:
             "html": self.part("html"),
         }
 
-    def _raw_headers(self) -> list[tuple[str, str]]:
-        return list(self.message.raw_items())
+
+def _printable(text: str) -> str:
+    """Bytes that are no UTF-8 come as halves of characters, which nothing can print."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Mailbox:

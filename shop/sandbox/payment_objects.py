@@ -171,7 +171,6 @@ def bank_debit(card: Card, currency: str) -> tuple[str, Json]:
             "routing_number": "110000000",
         }
     return "bacs_debit", {
-        "expected_debit_date": None,
         "fingerprint": print_,
         "last4": card.number[-4:],
         "mandate": None,

@@ -1,6 +1,7 @@
 """The parts put together: one Flask app, served by threads, on loopback."""
 
 import random
+import threading
 from typing import Any
 
 from flask import Flask, Response, request
@@ -62,26 +63,20 @@ class Sandbox:
         self.world.base_url = config.public_url or f"http://{host}:{self._server.port}"
 
     def start(self) -> None:
-        """Begin everything but answering; `serve()` does that."""
+        """Begin: letters, webhooks, time, and at last answers."""
         self.mailbox.start()
         self.world.deliveries.start()
         self._ticker.start()
-
-    def serve(self) -> None:
-        """Answer until `shutdown()`."""
-        self._server.serve_forever(poll_interval=0.05)
-
-    def shutdown(self) -> None:
-        """Make `serve()` return; from another thread."""
-        self._server.shutdown()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="server", daemon=True).start()
 
     def stop(self) -> None:
         """Put everything away."""
+        self._server.shutdown()
         self._ticker.stop()
         self.world.deliveries.stop()
-        self.mailbox.stop()
         self._server.server_close()
         self.world.store.close()
+        self.mailbox.stop()
 
     def _app(self) -> Flask:
         app = Flask(
