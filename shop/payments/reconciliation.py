@@ -86,6 +86,8 @@ def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: 
             report.applied.append(checkout_id)
     for facts in gateway.checkouts_since(start):
         report.looked_up += 1
+        if not settling.ours(session, facts):
+            continue
         if facts.paid and settling.knows(session, facts.intent_id):
             continue
         if not facts.paid and _closed_here(session, facts.checkout_id):

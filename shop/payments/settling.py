@@ -28,7 +28,7 @@ from shop.orders.snapshot import money_fact, order_facts
 from shop.payments import refunds
 from shop.payments.gateway import CheckoutFacts, PaymentGateway
 from shop.payments.models import AttemptState, CheckoutAttempt, Payment, PaymentRole
-from shop.trader import trader
+from shop.trader import Trader, trader
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,15 @@ def refresh(session: Session, gateway: PaymentGateway, order_id: int, now: datet
         log.warning("order %s could not be looked up: %s", order_id, error)
         return False
     return True
+
+
+def ours(session: Session, facts: CheckoutFacts) -> bool:
+    """Whether a checkout bears this shop's mark or is one of its attempts."""
+    known = select(CheckoutAttempt.id).where(CheckoutAttempt.checkout_id == facts.checkout_id)
+    mark = session.scalar(select(Trader.shop_id))
+    found = facts.metadata.get("shop") == mark or session.scalar(known) is not None
+    session.rollback()
+    return found
 
 
 def knows(session: Session, intent_id: str) -> bool:

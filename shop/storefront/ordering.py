@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
@@ -11,7 +12,6 @@ from flask_babel import gettext, ngettext
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from shop import throttle
 from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition
 from shop.catalogue.offers import Availability, Offer, Refusal
@@ -29,9 +29,7 @@ from shop.storefront.filters import locale, served_country
 from shop.storefront.order_form import Problem, Typed
 from shop.storefront.pages import dispatch_words
 
-WINDOW = timedelta(minutes=10)
-ORDERS_PER_VISITOR = 30
-ORDERS_TOGETHER = 300
+log = logging.getLogger(__name__)
 
 Answer = Response | str | tuple[str, int]
 
@@ -70,9 +68,9 @@ def show_form() -> Answer:
     if order_form.bracketed(request.args, editions):
         abort(400)
     typed = order_form.read(editions, request.args, g.market, posted=False)
-    view = View(typed, closed=sales_closed(session))
-    view.problems = typed.problems()
-    if not view.problems:
+    view = View(typed, closed=sales_closed(session) or not editions)
+    view.problems = typed.problems() if editions else []
+    if editions and not view.problems:
         there = market_of(session, g.market, view)
         if there and there is not g.market:
             return redirect(
@@ -89,9 +87,9 @@ def take_order() -> Answer:
     session, at = db.session(), now()
     editions = offers.editions(session)
     typed = order_form.read(editions, request.form, g.market, posted=True)
-    view = View(typed, closed=sales_closed(session))
+    view = View(typed, closed=sales_closed(session) or not editions)
     view.problems = typed.problems()
-    if view.problems:
+    if view.problems and not view.closed:
         return render(session, editions, view, 400)
     there = market_of(session, g.market, view)
     if there is None:
@@ -109,7 +107,6 @@ def take_order() -> Answer:
         view.asks_consent = True
         return render(session, editions, view, 409)
     shown, wish, here = typed.shown, typed.wish(), g.market
-    visitor = throttle.prefix(request.remote_addr)
 
     def work(s: Session) -> tuple[int, str]:
         known = placing.find(s, here, wish)
@@ -117,14 +114,14 @@ def take_order() -> Answer:
             offer = offers.offer(s, wish.quantities, wish.country)
             if offer.total != shown:
                 raise TotalChanged(offer)
-            throttle.spend(s, f"order:{visitor}", ORDERS_PER_VISITOR, WINDOW, at)
-            throttle.spend(s, "order:all", ORDERS_TOGETHER, WINDOW, at)
             known = placing.place(s, here, wish, offer, at)
+            if not checkouts.prepared(s, known):
+                checkouts.prepare(s, gateway(), known, settings().shop_url, at)
         return known.id, known.token
 
     try:
         for earlier in [each.id for each in placing.superseded(session, here, wish)]:
-            checkouts.cancel(session, gateway(), earlier, BUYER, at)
+            give_way(session, earlier, at)
         order_id, token = transact(session, work)
     except TotalChanged as changed:
         view.offer, view.old_total, view.asks_consent = changed.offer, shown, True
@@ -134,6 +131,15 @@ def take_order() -> Answer:
         view.problems.append(sorry_words(session, missing))
         return render(session, editions, view, 409)
     return lead_to_payment(session, order_id, token)
+
+
+def give_way(session: Session, order_id: int, at: datetime) -> None:
+    """End the unpaid order that the buyer has just changed; when Stripe is away it lapses by itself later."""
+    try:
+        checkouts.cancel(session, gateway(), order_id, BUYER, at)
+    except GatewayError as error:
+        log.warning("order %s could not be given up: %s", order_id, error)
+        session.rollback()
 
 
 def lead_to_payment(session: Session, order_id: int, token: str) -> Answer:
