@@ -32,6 +32,11 @@ MARGIN = timedelta(minutes=5)
 LIVE = (AttemptState.NEW, AttemptState.OPEN)
 
 
+def prepared(session: Session, order: Order) -> bool:
+    """Whether an order has a page, or one on the way."""
+    return _latest(session, order.id) is not None
+
+
 def prepare(
     session: Session, gateway: PaymentGateway, order: Order, shop_url: str, now: datetime
 ) -> CheckoutAttempt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
@@ -22,9 +24,11 @@ from shop.orders.timeline import BUYER
 from shop.payments import checkouts, settling
 from shop.payments.models import Payment, Refund, RefundState
 from shop.storefront.order_form import once, one_line
-from shop.storefront.ordering import WINDOW, Answer, lead_to_payment
+from shop.storefront.ordering import Answer, lead_to_payment
 from shop.storefront.wording import STATES, state_of
 
+WINDOW = timedelta(minutes=10)
+WINDOW = timedelta(minutes=10)
 LINKS_PER_VISITOR = 10
 UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
