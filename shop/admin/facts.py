@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.admin.desk import language, locale
+from shop.admin.naming import edition_name
 from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition, PostageZone, Unconfirmed
 from shop.markets import REGIONS, write_money, write_number
@@ -63,8 +64,7 @@ def _one(
     fact = str(FACTS.get(row.fact, row.fact))
     slug = row.subject.rpartition(".")[2]
     if edition := editions.get(slug):
-        text = edition.text_in(language())
-        name = text.name if text else edition.title
+        name = edition_name(edition.slug)
         return Described(
             row, name, fact, _of_edition(session, edition, row.fact), _edition_link(edition, row.fact)
         )

@@ -41,7 +41,7 @@ STATES = {
         _l("Not paid yet"),
         Order.payment_state.in_((PaymentState.AWAITING, PaymentState.PROCESSING)),
     ),
-    "posted": (_l("Posted"), Order.fulfilment_state == FulfilmentState.POSTED),
+    "posted": (_l("Already posted"), Order.fulfilment_state == FulfilmentState.POSTED),
     "refunded": (
         _l("Refunded"),
         Order.payment_state.in_((PaymentState.REFUNDED, PaymentState.PART_REFUNDED)),

@@ -10,10 +10,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from wtforms import BooleanField, Field, Form
-from wtforms.validators import NumberRange
+from wtforms.validators import NumberRange, ValidationError
 
 from shop.admin.desk import desk, language
-from shop.admin.forms import Required, SumField
+from shop.admin.forms import Required, SumField, WholeNumberField
 from shop.catalogue import offers, postage, version
 from shop.catalogue.models import Edition, PostageZone, Price
 from shop.database import transact
@@ -22,6 +22,7 @@ from shop.markets import REGIONS
 from shop.money import Currency
 
 HIGHEST = 999_999_99  # minor units
+LONGEST = 90  # working days
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class ZoneRow:
     zone: PostageZone
     name: str
     switch: Field
+    least: Field
+    most: Field
     bands: list[tuple[int, Field]]
     further: Field | None
 
@@ -119,6 +122,7 @@ def change_postage() -> ResponseReturnValue:
             if f"{zone.slug}-on" not in form._fields:
                 continue  # came after the page was opened
             zone.enabled = bool(form[f"{zone.slug}-on"].data)
+            zone.min_days, zone.max_days = form[f"{zone.slug}-least"].data, form[f"{zone.slug}-most"].data
             for band in zone.bands:
                 field = form._fields.get(f"{zone.slug}-{band.up_to_grams}")
                 if field is not None:
@@ -140,6 +144,9 @@ def _postage_form(session: Session, filled: bool = False) -> Form:
         currency = REGIONS[zone.region].currency.value
         fields[f"{zone.slug}-on"] = BooleanField(_l("Parcels go there"))
         values[f"{zone.slug}-on"] = zone.enabled
+        fields[f"{zone.slug}-least"] = _days(_l("At least so many working days"))
+        fields[f"{zone.slug}-most"] = _days(_l("At most so many working days"), f"{zone.slug}-least")
+        values[f"{zone.slug}-least"], values[f"{zone.slug}-most"] = zone.min_days, zone.max_days
         sums = {str(band.up_to_grams): band.amount for band in zone.bands}
         if zone.further_amount is not None:
             sums["further"] = zone.further_amount
@@ -155,12 +162,27 @@ def _postage_form(session: Session, filled: bool = False) -> Form:
     return made
 
 
+def _days(label: str, least: str = "") -> WholeNumberField:
+    """Working days on the way; not fewer than another field of the form says, if one is named."""
+    between = NumberRange(1, LONGEST, message=_l("Please write a number from %(min)s to %(max)s."))
+
+    def not_less(form: Form, field: Field) -> None:
+        if least and field.data is not None and (form[least].data or 0) > field.data:
+            raise ValidationError(_("This is less than the number before it."))
+
+    return WholeNumberField(
+        label, validators=[Required(), between, not_less], render_kw={"inputmode": "numeric", "required": True}
+    )
+
+
 def _postage(form: Form) -> str:
     rows = [
         ZoneRow(
             zone,
             zone.names.get(language(), zone.slug),
             form[f"{zone.slug}-on"],
+            form[f"{zone.slug}-least"],
+            form[f"{zone.slug}-most"],
             [(band.up_to_grams, form[f"{zone.slug}-{band.up_to_grams}"]) for band in zone.bands],
             form[f"{zone.slug}-further"] if zone.further_amount is not None else None,
         )

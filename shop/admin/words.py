@@ -37,18 +37,18 @@ FULFILMENT = {
 }
 
 ATTEMPT = {
-    AttemptState.NEW: _l("asked for"),
-    AttemptState.OPEN: _l("open"),
-    AttemptState.COMPLETE: _l("completed"),
-    AttemptState.CLOSED: _l("closed"),
+    AttemptState.NEW: _l("the page was being opened"),
+    AttemptState.OPEN: _l("the page is open"),
+    AttemptState.COMPLETE: _l("the buyer has gone through with it"),
+    AttemptState.CLOSED: _l("the page is closed"),
 }
 
 REFUND = {
     RefundState.OWED: _l("asked for, not yet confirmed by Stripe"),
     RefundState.PENDING: _l("under way at Stripe"),
-    RefundState.SUCCEEDED: _l("made"),
-    RefundState.FAILED: _l("failed"),
-    RefundState.CANCELLED: _l("cancelled"),
+    RefundState.SUCCEEDED: _l("the money went back"),
+    RefundState.FAILED: _l("the money did not go back"),
+    RefundState.CANCELLED: _l("called off"),
 }
 
 REFUND_SOURCE = {
@@ -162,9 +162,9 @@ LETTER_STATE = {
 }
 
 INBOX = {
-    InboxState.NEW: _l("waiting"),
-    InboxState.DONE: _l("done"),
-    InboxState.FAILED: _l("failed"),
+    InboxState.NEW: _l("to be worked"),
+    InboxState.DONE: _l("worked"),
+    InboxState.FAILED: _l("could not be worked"),
 }
 
 OUTCOME = {
@@ -195,7 +195,7 @@ MOVEMENT = {
     Movement.RELEASE: _l("released"),
     Movement.ALLOCATE: _l("sold"),
     Movement.FREE: _l("freed by a refund"),
-    Movement.SHIP: _l("posted"),
+    Movement.SHIP: _l("left the house"),
     Movement.RETURN: _l("came back"),
 }
 

@@ -1,0 +1,28 @@
+"""What editions are called in the language of the desk, whatever the order's."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import g
+from sqlalchemy import select
+
+from shop.admin.desk import language
+from shop.catalogue.models import Edition, EditionText
+from shop.extensions import db
+
+
+def edition_name(slug: str) -> str:
+    """The edition's name for whoever is reading; its slug when nobody has named it."""
+    if "edition_names" not in g:
+        g.edition_names = _names()
+    return cast(dict[str, str], g.edition_names).get(slug, slug)
+
+
+def _names() -> dict[str, str]:
+    wanted = (
+        select(Edition.slug, EditionText.name)
+        .join(EditionText, EditionText.edition_id == Edition.id)
+        .where(EditionText.language == language())
+    )
+    return dict(iter(db.session.execute(wanted)))
