@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from babel.support import NullTranslations, Translations
 
+from shop.markets import country_name
 from shop.orders.models import Order
 from shop.settings import ROOT
 
 
 class PageWords(NamedTuple):
+    """``postage`` stands behind the page's own word for it."""
+
     postage: str
     description: str
 
@@ -25,6 +28,6 @@ def page_words(order: Order) -> PageWords:
     """What the postage and the payment are called on the payment page."""
     _ = _translations(order.market.locale).gettext
     return PageWords(
-        postage=_("Postage"),
+        postage=country_name(order.country, order.market.locale),
         description=_("Order %(number)s") % {"number": order.number},
     )
