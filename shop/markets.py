@@ -129,6 +129,7 @@ def by_name(codes: Iterable[str], locale: str) -> list[tuple[str, str]]:
 
     def key(pair: tuple[str, str]) -> str:
         flat = unicodedata.normalize("NFKD", pair[1].replace("Ё", "Е").replace("ё", "е"))
-        return "".join(c for c in flat if not unicodedata.combining(c) or c == "\u0306").casefold()
+        plain = "".join(c for c in flat if not unicodedata.combining(c) or c == "\u0306")
+        return unicodedata.normalize("NFC", plain).casefold()
 
     return sorted(((code, country_name(code, locale)) for code in codes), key=key)
