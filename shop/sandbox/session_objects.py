@@ -252,7 +252,7 @@ def _branding(given: Json) -> Json:
         "background_color": given.get("background_color") or "#ffffff",
         "border_style": given.get("border_style") or "rounded",
         "button_color": given.get("button_color") or "#0074d4",
-        "display_name": given.get("display_name") or "Bookstall sandbox",
+        "display_name": given.get("display_name") or "Bookstall",
         "font_family": given.get("font_family") or "default",
     } | picture
 
