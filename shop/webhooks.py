@@ -18,6 +18,7 @@ from shop.payments.settling import Outcome
 log = logging.getLogger(__name__)
 
 MAX_BODY = 512 * 1024
+PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 blueprint = Blueprint("webhooks", __name__)
 
@@ -30,22 +31,22 @@ def stripe_webhook() -> ResponseReturnValue:
         event = gateway().verify(request.get_data(cache=False), request.headers.get("Stripe-Signature", ""))
     except ForgedEvent as error:
         log.warning("a webhook was refused: %s", error)
-        return "bad signature", 400
+        return "bad signature", 400, PLAIN
     except RequestEntityTooLarge:
-        return "too large", 413
+        return "too large", 413, PLAIN
     session = db.session()
     kept = transact(session, inbox.keep, event, now())
     if kept.state is InboxState.DONE:
-        return "", 200
+        return "", 200, PLAIN
     if event.livemode != gateway().livemode:
         transact(session, inbox.ignore, event.event_id, Outcome.OTHER_MODE, now())
-        return "", 200
+        return "", 200, PLAIN
     try:
         inbox.work(session, gateway(), event.event_id, now())
     except GatewayError as error:
         log.warning("event %s waits: %s", event.event_id, error)
-        return "later", 503
-    return "", 200
+        return "later", 503, PLAIN
+    return "", 200, PLAIN
 
 
 def init_app(app: Flask) -> None:
