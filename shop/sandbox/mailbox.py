@@ -82,6 +82,7 @@ class Mailbox:
         self._port = port
         self._controller: Controller | None = None
         self._lock = threading.Lock()
+        self._read: dict[str, Letter] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> None:
@@ -123,7 +124,15 @@ class Mailbox:
         return [letter for name in names if (letter := self.letter(name)) is not None]
 
     def letter(self, name: str) -> Letter | None:
-        """One letter by its id."""
+        """One letter by its id; a letter never changes, so it is read once."""
+        if name not in self._read:
+            found = self._open(name)
+            if found is None:
+                return None
+            self._read[name] = found
+        return self._read[name]
+
+    def _open(self, name: str) -> Letter | None:
         path = self._folder / f"{name}.eml"
         if not NAME.fullmatch(name) or not path.is_file():
             return None

@@ -92,12 +92,9 @@ class Sandbox:
             lambda text: words.gettext(text), lambda one, many, num: words.ngettext(one, many, num), newstyle=True
         )
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-        app.jinja_env.filters.update(
-            money=lambda amount, currency: words.money(amount, currency),
-            country=words.country,
-            moment=words.moment,
+        app.jinja_env.globals.update(
+            language=words.language, money=words.money, country=words.country, moment=words.moment
         )
-        app.jinja_env.globals["language"] = words.language
         app.before_request(_only_from_here)
         app.register_error_handler(HTTPException, _plain_error)
         app.register_blueprint(api.blueprint(self.world))

@@ -90,12 +90,12 @@ class Store:
             self._depth = 1
             try:
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                self._afterwards.clear()
-                raise
-            else:
                 self._db.execute("COMMIT")
+            except BaseException:
+                self._afterwards.clear()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
             finally:
                 self._depth = 0
             afterwards, self._afterwards = self._afterwards, []
