@@ -166,6 +166,7 @@ def test_events_can_be_asked_for_by_type_and_time(both: tuple[Shop, Receiver]) -
     shop, _ = both
     shop.sandbox.advance(5)
     paid = shop.paid()
+    shop.v1.refunds.create({"payment_intent": paid.payment_intent.id})
     events = shop.v1.events
     assert set(shop.events(created={"gte": paid.created})) >= {"checkout.session.completed", "charge.succeeded"}
     assert set(shop.events(type="charge.*")) == {"charge.succeeded", "charge.refunded"}

@@ -18,7 +18,8 @@ from shop.sandbox.config import API_VERSION, TEST_KEYS
 from shop.sandbox.errors import ApiError, invalid
 from shop.sandbox.faults import Fault
 from shop.sandbox.idempotency import LONGEST, Answer, Keys, fingerprint
-from shop.sandbox.resources import RESOURCES, Resource, current
+from shop.sandbox.lookups import current
+from shop.sandbox.resources import RESOURCES, Resource
 from shop.sandbox.store import Json
 from shop.sandbox.world import World
 

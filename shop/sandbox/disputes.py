@@ -1,7 +1,7 @@
 """Disputes and early fraud warnings: opened by the world, answered by the seller, closed by the bank."""
 
 from shop.sandbox import events, ledger, session_rules
-from shop.sandbox import payment_objects as shapes
+from shop.sandbox import movement_objects as shapes
 from shop.sandbox.errors import missing, refused
 from shop.sandbox.store import Json, Record
 from shop.sandbox.world import World

@@ -1,6 +1,6 @@
 """Our balance at Stripe: one row for every movement, and the whole truth for tests to compare with."""
 
-from shop.sandbox import payment_objects as shapes
+from shop.sandbox import movement_objects as shapes
 from shop.sandbox.store import Json
 from shop.sandbox.world import World
 

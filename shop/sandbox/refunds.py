@@ -1,7 +1,7 @@
 """Refunds: in whole or in part, at once, later, or failing after all ("Refunds" of the API reference)."""
 
 from shop.sandbox import disputes, events, ledger, session_rules
-from shop.sandbox import payment_objects as shapes
+from shop.sandbox import movement_objects as shapes
 from shop.sandbox.cards import CARDS
 from shop.sandbox.errors import absent, exclusive, invalid, missing, refused
 from shop.sandbox.sessions import merged, without_blanks

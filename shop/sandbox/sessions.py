@@ -75,7 +75,6 @@ def close(world: World, record: Record) -> Json:
     """End an open session unpaid; its page stops working and what was begun on it is cancelled."""
     body = record.body
     session_id = body["id"]
-    expired_at = min(body["expires_at"], world.clock.now())
     world.store.unwind("expire_session", session_id)
     if body["payment_intent"] is not None:
         intent = world.get_body("payment_intent", body["payment_intent"])
@@ -84,7 +83,7 @@ def close(world: World, record: Record) -> Json:
         intent["next_action"] = None
         if before["status"] != "canceled":
             events.record(world, "payment_intent.canceled", world.store.save(intent))
-    body = body | {"status": "expired", "url": None, "expires_at": max(expired_at, body["created"])}
+    body = body | {"status": "expired", "url": None}
     world.store.save(body, record.hidden | {"challenge": None})
     events.record(world, "checkout.session.expired", body)
     return body
