@@ -125,7 +125,9 @@ def test_an_open_page_is_used_again(session: Session, catalogue: Catalogue, onlo
 
 def test_two_tabs_at_once_get_the_same_page(app: Flask, session: Session, catalogue: Catalogue, now: datetime):
     gateway, order = FakeGateway(), make_order(session, now=now)
-    urls = at_once(app, 6, lambda s, _: checkouts.pay_page(s, gateway, order.id, SHOP, now))
+    order_id = order.id
+    session.rollback()
+    urls = at_once(app, 6, lambda s, _: checkouts.pay_page(s, gateway, order_id, SHOP, now))
     assert len(set(urls)) == 1, urls
     assert len(gateway.checkouts) == 1
     assert len(attempts(session, order)) == 1

@@ -69,6 +69,8 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
         order = placing.locked(s, order_id)
         if order.payment_state is not PaymentState.AWAITING:
             raise WrongState(f"{order.number} is {order.payment_state.value}")
+        if order.needs_attention:  # money that disagrees has come, or the copies are missing: a person looks first
+            raise WrongState(f"{order.number} waits for a person")
         latest = _latest(s, order_id)
         if latest is None or latest.state is AttemptState.CLOSED:
             return prepare(s, gateway, order, shop_url, now)
@@ -177,7 +179,7 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
         )
     )
     for order_id in (orders := list(session.scalars(over.distinct()))):
-        close_pages(session, gateway, order_id, now)
+        _end(session, gateway, order_id, now)
     unanswered = list(
         session.scalars(
             select(CheckoutAttempt).where(
@@ -200,7 +202,7 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     )
     session.rollback()
     for order_id in pageless:
-        close_pages(session, gateway, order_id, now)
+        _end(session, gateway, order_id, now)
     return len(orders) + len(unanswered) + len(pageless)
 
 
@@ -218,7 +220,15 @@ def _search(
         transact(session, settling.apply, gateway, facts, now)
     for order_id, attempt_id in orders.items():
         transact(session, _never_was, attempt_id)
+        _end(session, gateway, order_id, now)
+
+
+def _end(session: Session, gateway: PaymentGateway, order_id: int, now: datetime) -> None:
+    """Close one order's pages; one that the provider does not know keeps its copies, and the others their turn."""
+    try:
         close_pages(session, gateway, order_id, now)
+    except GatewayRefused:
+        log.exception("the page of order %s could not be closed", order_id)
 
 
 def _never_was(session: Session, attempt_id: int) -> None:
