@@ -60,6 +60,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"Nothing ran on PostgreSQL. {reason}", yellow=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of one live shop in one process, so that it is started once."""
+    for item in items:
+        if "live_shop" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("live shop"))
+
+
 def _start_postgres(config: pytest.Config) -> None:
     """Start the server once; workers find it by the environment they inherit."""
     if "TEST_POSTGRES" in os.environ or "TEST_NO_POSTGRES" in os.environ:

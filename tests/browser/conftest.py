@@ -1,0 +1,73 @@
+"""Chromium for the browser tests. Nothing outside this machine is ever loaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 360, "height": 740}
+NEAR = ("127.0.0.1", "localhost")
+MISSING = "There is no Chromium: apt-get install --no-install-recommends chromium libatomic1"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": FLAGS}
+
+
+class Strangers(list[str]):
+    """Addresses outside this machine that a page asked for; none of them was loaded."""
+
+    def guard(self, context: BrowserContext) -> None:
+        def look(route: Route) -> None:
+            parts = urlsplit(route.request.url)
+            if parts.scheme in ("data", "blob") or parts.hostname in NEAR:
+                route.continue_()
+            else:
+                self.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", look)
+
+
+@pytest.fixture
+def strangers() -> Strangers:
+    return Strangers()
+
+
+@pytest.fixture
+def phone(browser: Browser, strangers: Strangers) -> Iterator[Page]:
+    """A page on a phone's width with JavaScript off."""
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE, reduced_motion="reduce")
+    strangers.guard(context)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def desk(browser: Browser, strangers: Strangers) -> Iterator[Page]:
+    """A page on a desk's width, with JavaScript."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    strangers.guard(context)
+    yield context.new_page()
+    context.close()
