@@ -12,6 +12,7 @@ from flask_babel import gettext, ngettext
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from shop import throttle
 from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition
 from shop.catalogue.offers import Availability, Offer, Refusal
@@ -20,7 +21,7 @@ from shop.errors import GatewayError, GatewayRefused, NotOrderable, OutOfStock, 
 from shop.extensions import db, gateway, now, settings
 from shop.markets import COUNTRIES, REGIONS, Market, by_name, market
 from shop.money import Money
-from shop.orders import placing
+from shop.orders import caps, placing
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts
@@ -107,6 +108,7 @@ def take_order() -> Answer:
         view.asks_consent = True
         return render(session, editions, view, 409)
     shown, wish, here = typed.shown, typed.wish(), g.market
+    visitor = throttle.mark(request.remote_addr, settings().secret_key)
 
     def work(s: Session) -> tuple[int, str]:
         known = placing.find(s, here, wish)
@@ -114,7 +116,8 @@ def take_order() -> Answer:
             offer = offers.offer(s, wish.quantities, wish.country)
             if offer.total != shown:
                 raise TotalChanged(offer)
-            known = placing.place(s, here, wish, offer, at)
+            caps.check(s, offer, visitor, at)
+            known = placing.place(s, here, wish, offer, at, visitor)
             if not checkouts.prepared(s, known):
                 checkouts.prepare(s, gateway(), known, settings().shop_url, at)
         return known.id, known.token
