@@ -19,10 +19,8 @@ from shop.payments import inbox, reconciliation
 from shop.worker import Worker
 
 shop = AppGroup("shop", help="Run the bookshop.")
-shop.add_command(catalogue_group)
-shop.add_command(pages_group)
-shop.add_command(trader_group)
-shop.add_command(admin_group)
+for group in (catalogue_group, pages_group, trader_group, admin_group):
+    shop.add_command(group)
 
 
 @shop.command("worker")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import ipaddress
 from datetime import datetime, timedelta
 
@@ -64,3 +66,8 @@ def prefix(address: str | None) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def mark(address: str | None, secret: str) -> str:
+    """The same for the same visitor, but nothing from which his address could be read."""
+    return hmac.new(secret.encode(), prefix(address).encode(), hashlib.sha256).hexdigest()

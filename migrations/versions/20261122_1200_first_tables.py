@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Create Date: 2026-11-22 01:42:14.021091
+Create Date: 2026-11-22 02:15:18.580281
 
 """
 
@@ -190,6 +190,7 @@ def upgrade():
         sa.Column("refunding", sa.Boolean(), nullable=False),
         sa.Column("holding", sa.Boolean(), nullable=False),
         sa.Column("allocated", sa.Boolean(), nullable=False),
+        sa.Column("visitor", sa.String(length=64), nullable=False),
         sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sync_version", sa.Integer(), nullable=False),
@@ -202,6 +203,13 @@ def upgrade():
         sa.UniqueConstraint("token", name=op.f("uq_order_token")),
     )
     with op.batch_alter_table("order", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_order_holding",
+            ["visitor"],
+            unique=False,
+            sqlite_where=sa.text("holding"),
+            postgresql_where=sa.text("holding"),
+        )
         batch_op.create_index(batch_op.f("ix_order_needs_attention"), ["needs_attention"], unique=False)
         batch_op.create_index(
             "ix_order_payment_state_fulfilment_state", ["payment_state", "fulfilment_state"], unique=False
@@ -923,6 +931,9 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_order_placed_at"))
         batch_op.drop_index("ix_order_payment_state_fulfilment_state")
         batch_op.drop_index(batch_op.f("ix_order_needs_attention"))
+        batch_op.drop_index(
+            "ix_order_holding", sqlite_where=sa.text("holding"), postgresql_where=sa.text("holding")
+        )
 
     op.drop_table("order")
     with op.batch_alter_table("inbox_event", schema=None) as batch_op:

@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, event
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, event, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
@@ -24,6 +24,7 @@ class Order(Base):
         UniqueConstraint("attempt", "content"),
         CheckConstraint("books_amount > 0 AND postage_amount >= 0", name="amounts"),
         Index("ix_order_payment_state_fulfilment_state", "payment_state", "fulfilment_state"),
+        Index("ix_order_holding", "visitor", sqlite_where=text("holding"), postgresql_where=text("holding")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -51,6 +52,8 @@ class Order(Base):
     """Its copies are held."""
     allocated: Mapped[bool] = mapped_column(default=False)
     """Its copies are allocated: sold, not yet posted."""
+    visitor: Mapped[str] = mapped_column(String(64), default="")
+    """Digest of the network address it came from, for the caps on unpaid holds; empty once it is not held."""
     placed_at: Mapped[datetime] = mapped_column(index=True)
     paid_at: Mapped[datetime | None]
     sync_version: Mapped[int] = mapped_column(default=0)

@@ -35,11 +35,12 @@ class Wish:
     attempt: str = ""
 
 
-def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datetime) -> Order:
+def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datetime, visitor: str = "") -> Order:
     """Write an order and hold its copies; raises ``OutOfStock`` and then nothing is written.
 
     The same attempt with the same content is the same order, however many times and however fast it is asked
-    for; once that order is over (expired, cancelled, failed), the next one is a new order.
+    for; once that order is over (expired, cancelled, failed), the next one is a new order. ``visitor`` stands for
+    the address that ordered (see ``caps``).
     """
     attempt, content, known = _look(session, market, wish)
     if known is not None:
@@ -55,6 +56,7 @@ def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datet
         "min_days": offer.zone.min_days,
         "max_days": offer.zone.max_days,
         "placed_at": now,
+        "visitor": visitor,
     }
     number = new_number()
     # The row comes before the copies: a rival with the same attempt waits here and then finds this order,
@@ -133,7 +135,7 @@ def let_go(session: Session, order: Order, now: datetime) -> None:
     """Give an order's held copies back."""
     if order.holding:
         stock.release(session, order.copies, order.id, str(timeline.SYSTEM), now)
-        order.holding = False
+        order.holding, order.visitor = False, ""
 
 
 def by_token(session: Session, token: str) -> Order | None:

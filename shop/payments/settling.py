@@ -301,7 +301,7 @@ def _take_copies(session: Session, order: Order, now: datetime) -> bool:
         except OutOfStock:
             return False
     stock.allocate(session, order.copies, order.id, actor, now)
-    order.holding, order.allocated = False, True
+    order.holding, order.allocated, order.visitor = False, True, ""
     return True
 
 
