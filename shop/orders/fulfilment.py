@@ -38,16 +38,17 @@ def post(session: Session, order_id: int, carrier: str, tracking: str, actor: Ac
         "tracking": tracking,
         "posted_at": now.isoformat(),
     }
-    outbox.owe(
-        session,
-        Kind.POSTED,
-        f"shipment:{shipment.id}",
-        order.buyer.email,
-        order.market.locale,
-        context,
-        now,
-        order_id=order.id,
-    )
+    if order.buyer.email:
+        outbox.owe(
+            session,
+            Kind.POSTED,
+            f"shipment:{shipment.id}",
+            order.buyer.email,
+            order.market.locale,
+            context,
+            now,
+            order_id=order.id,
+        )
     return shipment
 
 
