@@ -316,3 +316,17 @@ def test_editions_come_by_their_slugs(client: Client, session: Session, catalogu
     page = client.post(f"/en-gb/orders/{order.token}/cancel", headers=SAME, follow_redirects=True).page
     [again] = [each for each in page.links() if each.startswith("/en-gb/order?")]
     assert parse_qs(urlsplit(again).query) == {"paperback": ["1"], "russian": ["2"], "country": ["GB"]}
+
+
+def test_nobody_can_put_all_copies_aside(client: Client, session: Session, catalogue: Catalogue) -> None:
+    codes = []
+    for turn in range(4):
+        answer = post(client, paperback="5", shown_total="12050", attempt=f"{turn:032d}", note="For Mary")
+        codes.append(answer.status_code)
+    assert codes[0] == 303
+    assert codes[-1] == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert fields(answer)["note"] == "For Mary"
+    assert (
+        post(client, paperback="5", shown_total="12050", attempt=f"{0:032d}", note="For Mary").status_code == 303
+    )

@@ -144,7 +144,7 @@ def send_link() -> Answer:
         bad = {field.name: str(field.errors[0]) for field in form if field.errors}
         return hidden(render_template("storefront/orders.html", form=form, bad=bad, sent=False), 400)
     number, email = form.number.data or "", form.email.data or ""
-    visitor = throttle.prefix(request.remote_addr)
+    visitor = throttle.mark(request.remote_addr, settings().secret_key)
     root = settings().shop_url
 
     def work(s: Session) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
@@ -17,7 +17,7 @@ from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition
 from shop.catalogue.offers import Availability, Offer, Refusal
 from shop.database import transact
-from shop.errors import GatewayError, GatewayRefused, NotOrderable, OutOfStock, WrongState
+from shop.errors import GatewayError, GatewayRefused, NotOrderable, OutOfStock, TooMany, WrongState
 from shop.extensions import db, gateway, now, settings
 from shop.markets import COUNTRIES, REGIONS, Market, by_name, market
 from shop.money import Money
@@ -54,6 +54,7 @@ class View:
     asks_consent: bool = False
     """The order came in and was not placed, since the total is not what was shown."""
     sorry: bool = False
+    too_many: bool = False
     closed: bool = False
 
 
@@ -133,6 +134,12 @@ def take_order() -> Answer:
         view.sorry = True
         view.problems.append(sorry_words(session, missing))
         return render(session, editions, view, 409)
+    except TooMany as error:
+        view.too_many = True
+        page, status = render(session, editions, view, 429)
+        response = make_response(page, status)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
     return lead_to_payment(session, order_id, token)
 
 
@@ -265,7 +272,7 @@ def country_choices(session: Session, chosen: str) -> list[tuple[str, str]]:
     return first + by_name(served.difference(homes), locale())
 
 
-def render(session: Session, editions: list[Edition], view: View, status: int) -> Answer:
+def render(session: Session, editions: list[Edition], view: View, status: int) -> tuple[str, int]:
     """The form with everything that was typed; the total it shows is the one its button agrees to."""
     typed = view.typed
     g.typed = typed.address()
