@@ -30,7 +30,7 @@ def order(session: Session, now: datetime, visitor: str, copies: int = 5) -> int
 def test_one_visitor_cannot_keep_more_than_his_share_waiting(
     session: Session, catalogue: factories.Catalogue, now: datetime
 ) -> None:
-    factories.set_stock(session, catalogue.paperback, 40)
+    factories.set_stock(session, catalogue.paperback, 20)
     order(session, now, "a")
     order(session, now, "a")
     with pytest.raises(TooMany):
@@ -38,10 +38,10 @@ def test_one_visitor_cannot_keep_more_than_his_share_waiting(
     order(session, now, "b")
 
 
-def test_all_visitors_together_leave_half_of_the_copies_on_sale(
+def test_all_visitors_together_leave_a_quarter_of_the_copies_on_sale(
     session: Session, catalogue: factories.Catalogue, now: datetime
 ) -> None:
-    factories.set_stock(session, catalogue.paperback, 60)
+    factories.set_stock(session, catalogue.paperback, 40)
     for visitor in "abcdef":
         order(session, now, visitor)
     with pytest.raises(TooMany) as refused:
@@ -52,7 +52,7 @@ def test_all_visitors_together_leave_half_of_the_copies_on_sale(
 def test_a_hold_that_ends_makes_room_and_forgets_the_visitor(
     session: Session, catalogue: factories.Catalogue, now: datetime
 ) -> None:
-    factories.set_stock(session, catalogue.paperback, 40)
+    factories.set_stock(session, catalogue.paperback, 20)
     first = order(session, now, "a")
     order(session, now, "a")
 

@@ -6,6 +6,7 @@ A cap refuses new pages only. It never closes one: a page is the buyer's until S
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -16,36 +17,19 @@ from shop.orders.models import Order, OrderLine
 from shop.stock import Stock
 
 PAGE = timedelta(minutes=45)
-VISITOR_SHARE = 4
-"""One visitor may keep a quarter of an edition's copies waiting …"""
-VISITOR_ORDERS = 2
-"""… or this many orders at the edition's limit, whichever is more: a reading room has one address."""
-TOGETHER_SHARE = 2
-"""All visitors together may keep half of the copies waiting …"""
-TOGETHER_ORDERS = 4
+VISITOR_SHARE = Fraction(1, 2)
+"""So much of an edition's copies one visitor may keep waiting: half, for a reading room has one address …"""
+TOGETHER_SHARE = Fraction(3, 4)
+"""… and so much all visitors together; but always as many as one order may hold."""
 
 
 def check(session: Session, offer: Offer, visitor: str, now: datetime) -> None:
     """Raise ``TooMany`` when an address, or everybody, already keeps too many copies waiting unpaid."""
     for line in offer.lines:
         on_hand = session.scalar(select(Stock.on_hand).where(Stock.edition_id == line.edition.id)) or 0
-        limit = line.edition.order_limit
-        _refuse(
-            session,
-            line.edition.id,
-            line.quantity,
-            max(limit * VISITOR_ORDERS, on_hand // VISITOR_SHARE),
-            visitor,
-            now,
-        )
-        _refuse(
-            session,
-            line.edition.id,
-            line.quantity,
-            max(limit * TOGETHER_ORDERS, on_hand // TOGETHER_SHARE),
-            None,
-            now,
-        )
+        for share, who in ((VISITOR_SHARE, visitor), (TOGETHER_SHARE, None)):
+            cap = max(line.edition.order_limit, int(on_hand * share))
+            _refuse(session, line.edition.id, line.quantity, cap, who, now)
 
 
 def _refuse(
