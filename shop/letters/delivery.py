@@ -64,7 +64,7 @@ def deliver_due(session: Session, mailer: Mailer, writer: Writer, now: datetime,
     """
     sent, started = 0, time.monotonic()
     for _ in range(limit):
-        if time.monotonic() - started > ROUND:
+        if time.monotonic() - started > ROUND or not _anything_due(session, now):
             break
         claim = transact(session, lambda s: _claim(s, writer, now))
         if claim is None:
@@ -85,6 +85,14 @@ def deliver_due(session: Session, mailer: Mailer, writer: Writer, now: datetime,
             _mark_sent(session, claim, message, now)
             sent += len(claim.letters)
     return sent
+
+
+def _anything_due(session: Session, now: datetime) -> bool:
+    """Looked up before a claim, which on SQLite keeps every other writer waiting."""
+    session.rollback()
+    found = session.scalar(select(Letter.id).where(_free(now), Letter.due_at <= now).limit(1))
+    session.rollback()
+    return found is not None
 
 
 def _claim(session: Session, writer: Writer, now: datetime) -> Claim | None:

@@ -49,7 +49,7 @@ class Words:
 STATES: dict[LibraryState, Words] = {
     LibraryState.RECEIVED: Words(_l("Received"), _l("We have your request and will answer it by e-mail.")),
     LibraryState.SENT: Words(
-        _l("Passed on to the distributor"), _l("The distributor has your request and will answer you by e-mail.")
+        _l("Passed on to the distributor"), _l("Your request goes to the distributor, who answers you by e-mail.")
     ),
     LibraryState.ANSWERED: Words(_l("Answered"), _l("Your request has been answered by e-mail.")),
     LibraryState.SUPPLIED: Words(_l("Supplied"), _l("The copies have been sent to you.")),
