@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.catalogue import postage
-from shop.database import transact
+from shop.database import add_once, transact
 from shop.errors import GatewayError, GatewayUnavailable, OutOfStock
 from shop.letters import outbox
 from shop.letters.models import Kind
@@ -348,10 +348,10 @@ def _give_back(session: Session, order: Order, payment: Payment, why: Worry, let
 
 def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
     """Keep money that bears our mark although its order is not known (a restored backup, say)."""
-    if session.scalar(select(Payment.id).where(Payment.intent_id == facts.intent_id)) is not None:
-        return Outcome.NOTHING_NEW
-    log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
-    payment = Payment(
+    # No order can be locked, so the key alone decides between rivals.
+    kept = add_once(
+        session,
+        Payment,
         role=PaymentRole.ORPHAN,
         intent_id=facts.intent_id,
         charge_id=facts.charge_id,
@@ -362,8 +362,10 @@ def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
         received_at=now,
         facts=dict(facts.metadata),
     )
-    session.add(payment)
-    session.flush()
+    if not kept:
+        return Outcome.NOTHING_NEW
+    log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
+    payment = session.scalars(select(Payment).where(Payment.intent_id == facts.intent_id)).one()
     context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": {"amount": facts.total}}
     outbox.owe_shopkeepers(session, Kind.ATTENTION, f"orphan:{payment.id}", context, now)
     return Outcome.ORPHAN
