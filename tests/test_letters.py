@@ -92,7 +92,7 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
         "carrier": "Почта" if russian else "Royal Mail",
         "tracking": "123456789",
         "worry": "dispute",
-        "details": sum_of(6550),
+        "details": sum_of(6550) | {"due_by": "2026-12-01T00:00:00+00:00"},
         "trader": trader,
         "request": "order",
         "edition": {
@@ -185,9 +185,9 @@ def test_every_letter_can_be_written_in_every_language(kind: Kind, locale: str, 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_russian_letter_holds_no_english_word(kind: Kind, renderer: Renderer) -> None:
-    for worry in list(Worry) if kind is Kind.ATTENTION else [Worry.DISPUTE]:
+    for worry in [*Worry, "orphan", "unheard_of"] if kind is Kind.ATTENTION else [Worry.DISPUTE]:
         for changes in ({}, {"supplier": None, "request": "quote"}, {"request": "pro_forma"}, {"full": True}):
-            facts = context("ru", worry=worry.value, **changes)
+            facts = context("ru", worry=str(worry), **changes)
             message = renderer.write([letter(kind, "ru", context=facts)])
             text, html = bodies(message)
             for said in (str(message["Subject"]), text, Page(html).text):
@@ -413,3 +413,17 @@ def test_each_letter_has_its_two_templates_and_no_template_is_left_over() -> Non
 )
 def test_titles_are_romanised_as_libraries_do_it(cyrillic: str, latin: str) -> None:
     assert ala_lc(cyrillic) == latin
+
+
+def test_money_whose_order_is_unknown_is_told_without_one(renderer: Renderer) -> None:
+    facts = {"number": "", "worry": "orphan", "details": {"amount": 2550}}
+    message = renderer.write([letter(Kind.ATTENTION, context=facts)])
+    assert message["Subject"] == "A payment needs your attention"
+    assert "http://shop.example/admin/money" in bodies(message)[0]
+
+
+def test_a_dispute_says_until_when_it_can_be_answered(renderer: Renderer) -> None:
+    for due, told in (("2026-12-01T12:00:00+00:00", True), ("", False)):
+        facts = {"number": "RR-12345678", "worry": "dispute", "details": {"due_by": due}}
+        text, _html = bodies(renderer.write([letter(Kind.ATTENTION, context=facts)]))
+        assert ("The time runs out on 1 December 2026." in text) is told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
+import socket
 import ssl
 from email.message import EmailMessage
 from typing import Protocol
@@ -65,12 +66,12 @@ class SmtpMailer:
             server.close()
 
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
+        context, name = ssl.create_default_context(), _own_name()
         server: smtplib.SMTP
         if self._scheme == "smtps":
-            server = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+            server = smtplib.SMTP_SSL(self._host, self._port, name, timeout=TIMEOUT, context=context)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+            server = smtplib.SMTP(self._host, self._port, name, timeout=TIMEOUT)
         try:
             if self._scheme == "smtp+starttls":
                 server.starttls(context=context)
@@ -80,6 +81,12 @@ class SmtpMailer:
             server.close()
             raise
         return server
+
+
+def _own_name() -> str:
+    """What the machine calls itself in EHLO (RFC 5321, 4.1.4), without asking a name server that may be away."""
+    name = socket.gethostname()
+    return name if "." in name else "[127.0.0.1]"
 
 
 def _told(error: Exception) -> str:
