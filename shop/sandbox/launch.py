@@ -335,8 +335,10 @@ def main() -> int:
             if not is_free(port) and (name == "PORT" or plan.runs_sandbox):
                 raise CannotStart(f"Port {port} is in use; {name} chooses another: make run {name}={free_port()}")
         launch = Launch(plan)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, launch.told)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            signal.signal(signal.SIGHUP, launch.told)
         print("Bookstall is being prepared …", flush=True)
         launch.prepare()
         if not launch.told_to_stop:
