@@ -23,7 +23,6 @@ from shop.payments.gateway import Address
 from shop.payments.models import AttemptState, InboxEvent, Payment, PaymentRole, RefundState
 from shop.payments.settling import Outcome
 from tests.client import Client
-from tests.conftest import engine_of
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay, set_stock
 from tests.fake_gateway import LONDON, FakeGateway
 from tests.till import (
@@ -403,7 +402,13 @@ def test_a_second_payment_goes_back_and_leaves_the_order_as_it_is(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"total": 2549}, {"total": 2551}, {"currency": Currency.USD}, {"books": 2250, "postage": 300}, {"currency": None}],
+    [
+        {"total": 2549},
+        {"total": 2551},
+        {"currency": Currency.USD},
+        {"books": 2250, "postage": 300},
+        {"currency": None},
+    ],
     ids=["too little", "too much", "currency", "postage", "unknown currency"],
 )
 def test_money_that_disagrees_is_kept_for_a_person_and_pays_nothing(
@@ -455,7 +460,8 @@ def test_another_shops_money_is_ignored_without_alarm(
     order = make_order(session)
     page = pay(session, gateway, order)
     stranger = gateway.open_checkout(
-        "stranger", {**attempts(session, order)[0].parameters, "metadata": {"shop": "shop_other", "order": order.number}}
+        "stranger",
+        {**attempts(session, order)[0].parameters, "metadata": {"shop": "shop_other", "order": order.number}},
     )
     gateway.pay(stranger.checkout_id)
     for checkout in (stranger.checkout_id, stranger.checkout_id):

@@ -49,6 +49,7 @@ def ask(session: Session, order: Order, amount: int, now: datetime) -> int:
 
 
 def state(session: Session, order: Order) -> tuple[PaymentState, FulfilmentState]:
+    session.rollback()
     session.refresh(order)
     return order.payment_state, order.fulfilment_state
 
@@ -235,7 +236,9 @@ def test_a_refund_whose_answer_was_lost_is_asked_for_again_with_its_key_and_made
         def __getattr__(self, name: str) -> object:
             return getattr(gateway, name)
 
-        def refund(self, key: str, intent: str, amount: int, reason: str, metadata: Mapping[str, str]) -> RefundFacts:
+        def refund(
+            self, key: str, intent: str, amount: int, reason: str, metadata: Mapping[str, str]
+        ) -> RefundFacts:
             keys.append(key)
             return original(key, intent, amount, reason, metadata)
 

@@ -9,14 +9,17 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
+from shop.errors import GatewayUnavailable
 from shop.orders import placing, timeline
-from shop.orders.models import Worry
+from shop.orders.models import Order, Worry
 from shop.payments.gateway import DisputeFacts, PaymentGateway
 from shop.payments.models import Dispute, Payment
 
 OVER = ("won", "lost", "warning_closed", "prevented")
 HARMLESS = ("won", "warning_closed", "prevented")
 """The money stays here (Stripe, "Dispute object", status)."""
+
+LOOKS = 4
 
 Also = Callable[[Session], None]
 
@@ -25,23 +28,42 @@ def learn(
     session: Session, gateway: PaymentGateway, dispute_id: str, now: datetime, also: Also | None = None
 ) -> bool:
     """Ask the provider what a dispute is now and apply it; false when its payment is not known here."""
-    facts = gateway.look_up_dispute(dispute_id)
+    for _ in range(LOOKS):
+        seen = (
+            select(Order.sync_version)
+            .join(Payment, Payment.order_id == Order.id)
+            .join(Dispute, Dispute.payment_id == Payment.id)
+            .where(Dispute.provider_id == dispute_id)
+        )
+        version = session.scalar(seen)
+        session.rollback()
+        facts = gateway.look_up_dispute(dispute_id)
 
-    def work(s: Session) -> bool:
-        known = apply(s, facts, now)
-        if known and also is not None:
-            also(s)
-        return known
+        def work(s: Session, facts: DisputeFacts = facts, version: int | None = version) -> bool | None:
+            known = apply(s, facts, now, version)
+            if known and also is not None:
+                also(s)
+            return known
 
-    return transact(session, work)
+        known = transact(session, work)
+        if known is not None:
+            return known
+    raise GatewayUnavailable(f"{dispute_id} keeps changing")
 
 
-def apply(session: Session, facts: DisputeFacts, now: datetime) -> bool:
+def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | None) -> bool | None:
+    """Bring a dispute to what was fetched; false when its payment is not known here.
+
+    ``version`` is the order's from before the fetch, if the dispute was known then; the answer is ``None`` when
+    somebody else has changed either meanwhile. A lost dispute can go on: it may be appealed.
+    """
     payment = _payment(session, facts.intent_id, facts.charge_id)
     if payment is None or payment.order_id is None:
         return payment is not None
     order = placing.locked(session, payment.order_id)
     row = session.scalar(select(Dispute).where(Dispute.provider_id == facts.provider_id))
+    if row is not None and order.sync_version != version:
+        return None
     if row is None:
         row = Dispute(
             payment_id=payment.id,
@@ -53,15 +75,16 @@ def apply(session: Session, facts: DisputeFacts, now: datetime) -> bool:
             opened_at=facts.created,
         )
         session.add(row)
+        order.sync_version += 1
         timeline.note(session, order, "dispute_opened", timeline.STRIPE, now, status=facts.status)
         due = facts.due_by.isoformat() if facts.due_by else ""
         timeline.worry(session, order, Worry.DISPUTE, now, cause=facts.provider_id, due_by=due)
-    elif row.status != facts.status and row.status not in OVER:
-        timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
+    elif row.status != facts.status:
+        order.sync_version += 1
         row.status = facts.status
+        timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
     row.due_by = facts.due_by
-    if facts.status in OVER and row.closed_at is None:
-        row.status, row.closed_at = facts.status, now
+    row.closed_at = (row.closed_at or now) if facts.status in OVER else None
     session.flush()
     standing = (
         select(Dispute.id).join(Payment).where(Payment.order_id == order.id, Dispute.status.not_in(HARMLESS))
