@@ -423,7 +423,7 @@ def test_money_whose_order_is_unknown_is_told_without_one(renderer: Renderer) ->
 
 
 def test_a_dispute_says_until_when_it_can_be_answered(renderer: Renderer) -> None:
-    for due, told in (("2026-12-01T12:00:00+00:00", True), ("", False)):
-        facts = {"number": "RR-12345678", "worry": "dispute", "details": {"due_by": due}}
+    for details, told in (({"due_by": "2026-12-01T12:00:00+00:00"}, True), ({"due_by": ""}, False), ({}, False)):
+        facts = {"number": "RR-12345678", "worry": "dispute", "details": details}
         text, _html = bodies(renderer.write([letter(Kind.ATTENTION, context=facts)]))
         assert ("The time runs out on 1 December 2026." in text) is told

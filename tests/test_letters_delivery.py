@@ -25,8 +25,13 @@ from shop.letters.delivery import LEASE, deliver_due
 from shop.letters.mailer import SmtpMailer
 from shop.letters.models import Kind, Letter, LetterState
 from shop.letters.rendering import Renderer
+from shop.orders import fulfilment
+from shop.orders.timeline import admin
+from shop.payments import refunds
+from shop.payments.models import Payment
 from tests.conftest import engine_of
-from tests.factories import make_admin
+from tests.factories import Catalogue, make_admin, make_paid_order
+from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -407,3 +412,26 @@ def test_a_frame_that_cannot_be_written_ends_instead_of_going_round(session: Ses
     writer = Frameless("http://shop.example", "shop@bookstall.example", ala_lc)
     assert deliver_due(session, FakeMailer(), writer, NOW) == 0
     assert {letter.state for letter in letters(session)} == {LetterState.FAILED}
+
+
+@pytest.mark.parametrize("market", ["en-us", "ru-gb"])
+def test_an_order_that_is_paid_posted_and_refunded_is_written_about_each_time(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue, market: str
+) -> None:
+    make_admin(session, language=market[:2])
+    mailer = FakeMailer()
+    order = make_paid_order(session, gateway, NOW, market=market, paperback=1, russian=1)
+    order_id = order.id
+    transact(session, lambda s: fulfilment.post(s, order_id, "Royal Mail", "AB 123", admin("Vera"), NOW))
+    payment = session.scalars(select(Payment.id).where(Payment.order_id == order_id)).one()
+    for amount in (500, None):
+        left = transact(session, lambda s: refunds.refundable(s, s.get_one(Payment, payment)))
+        part = amount or left
+        row = transact(session, lambda s, part=part: refunds.ask(s, payment, part, "", admin("Vera"), NOW).id)
+        refunds.perform(session, gateway, row, NOW)
+    while deliver_due(session, mailer, WRITER, NOW + 20 * MINUTE):
+        pass
+    assert {letter.state for letter in letters(session)} == {LetterState.SENT}
+    kinds = [letter.kind for letter in letters(session)]
+    assert sorted(kinds) == ["new_order", "order_paid", "posted", "refunded", "refunded"]
+    assert len(mailer.sent) == 5
