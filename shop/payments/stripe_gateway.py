@@ -6,6 +6,7 @@ Written for API version 2026-10-28.endive, which stripe-python 16.1 pins.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ RETRIES = 2
 TOLERANCE = 300  # seconds a webhook's signature may be old (Stripe, "Verify webhook signatures")
 SHIPPING_TAX_CODE = "txcd_92010001"
 PAGE = 100
+WORD = re.compile(r"[A-Za-z0-9_.]{1,80}")
 SETTLED_WHOLE = "payment_intent.latest_charge"
 
 stripe.enable_telemetry = False
@@ -204,7 +206,7 @@ class StripeGateway:
                 return _event(event)
             except stripe.SignatureVerificationError:
                 continue
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
+            except (ValueError, TypeError, AttributeError, LookupError, OverflowError, OSError, RecursionError) as error:
                 # Not UTF-8, not JSON, not an event, or a signature that is not ASCII.
                 raise ForgedEvent(type(error).__name__) from error
         raise ForgedEvent("no secret fits the signature")
@@ -316,12 +318,19 @@ def _dispute(dispute: Any) -> DisputeFacts:
 
 def _event(event: Any) -> IncomingEvent:
     return IncomingEvent(
-        event_id=event.id,
-        type=event.type,
+        event_id=_word(event.id),
+        type=_word(event.type),
         object_id=_id(event.data.object),
         livemode=bool(event.livemode),
         created=datetime.fromtimestamp(event.created, UTC),
     )
+
+
+def _word(value: Any) -> str:
+    """An id or a type as Stripe makes them; anything else is no event of Stripe's."""
+    if not isinstance(value, str) or not WORD.fullmatch(value):
+        raise ValueError(f"{value!r:.100} is no name")
+    return value
 
 
 def _whole(value: Any, name: str) -> Any:
