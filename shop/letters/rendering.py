@@ -131,7 +131,11 @@ class Renderer:
             country=lambda code: country_name(code, locale),
             isbn=isbn.format,
         )
-        environment.globals.update(address_of=lambda path: self._shop_url + path, romanised=self._romanise)
+        environment.globals.update(
+            address_of=lambda path: self._shop_url + path,
+            romanised=self._romanise,
+            language=locale.partition("_")[0],
+        )
         return environment
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from shop.catalogue.models import Edition
 from shop.money import Money
 from shop.orders.models import Order, OrderLine
 from shop.trader import trader
@@ -30,7 +31,7 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
         "market": order.market_slug,
         "placed_at": order.placed_at.isoformat(),
         "paid_at": order.paid_at.isoformat() if order.paid_at else None,
-        "lines": [_line(line) for line in order.lines],
+        "lines": [_line(session, line) for line in order.lines],
         "books": money_fact(order.books),
         "postage": money_fact(order.postage),
         "total": money_fact(order.total),
@@ -52,11 +53,14 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     }
 
 
-def _line(line: OrderLine) -> dict[str, Any]:
+def _line(session: Session, line: OrderLine) -> dict[str, Any]:
+    edition = session.get_one(Edition, line.edition_id)
     return {
         "slug": line.slug,
         "title": line.title,
         "name": line.name,
+        # The desk reads in its own language, whichever the order's is.
+        "names": {text.language: text.name for text in edition.texts},
         "language": line.language,
         "isbn": line.isbn,
         "quantity": line.quantity,

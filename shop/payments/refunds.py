@@ -284,7 +284,15 @@ def _bring(
     elif state in DEAD and before not in DEAD:
         timeline.note(session, order, "refund_failed", timeline.STRIPE, now, **entry, why=facts.failure)
         cause = f"refund:{row.id}"
-        timeline.worry(session, order, Worry.REFUND_FAILED, now, cause=cause, amount=row.amount)
+        timeline.worry(
+            session,
+            order,
+            Worry.REFUND_FAILED,
+            now,
+            cause=cause,
+            amount=row.amount,
+            currency=payment.currency.value,
+        )
         if before in BACK:
             _write(session, order, payment, row, Kind.REFUND_FAILED, now)
     return True

@@ -266,14 +266,14 @@ def receive(
     if taken:
         _paid(session, order, payment, facts, now)
     elif paid_already is not None:
-        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, amount=payment.amount)
+        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **_sum(payment))
         _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
     elif differs:
         _keep_buyer(order, facts)
         timeline.worry(session, order, Worry.AMOUNT_DIFFERS, now, cause=facts.intent_id, **differs)
     else:
         _keep_buyer(order, facts)
-        timeline.note(session, order, "paid_late", timeline.STRIPE, now, amount=payment.amount)
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
         _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
 
 
@@ -314,9 +314,7 @@ def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts
         order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
     _keep_buyer(order, facts)
     session.flush()
-    timeline.note(
-        session, order, "paid", timeline.STRIPE, now, amount=payment.amount, currency=payment.currency.value
-    )
+    timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
     _write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now)
     outbox.owe_shopkeepers(
         session, Kind.NEW_ORDER, f"order:{order.id}:paid", order_facts(session, order), now, order.id
@@ -342,7 +340,7 @@ def _address_refused(session: Session, order: Order) -> str:
 def _give_back(session: Session, order: Order, payment: Payment, why: Worry, letter: Kind, now: datetime) -> None:
     """Money that cannot buy anything goes back whole; the buyer is written to, the shopkeeper told."""
     refunds.owe(session, payment, payment.amount, why.value, now)
-    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, amount=payment.amount)
+    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **_sum(payment))
     _write(session, order, letter, f"payment:{payment.id}", now, refund=money_fact(payment.money))
 
 
@@ -366,9 +364,14 @@ def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
         return Outcome.NOTHING_NEW
     log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
     payment = session.scalars(select(Payment).where(Payment.intent_id == facts.intent_id)).one()
-    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": {"amount": facts.total}}
+    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": _sum(payment)}
     outbox.owe_shopkeepers(session, Kind.ATTENTION, f"orphan:{payment.id}", context, now)
     return Outcome.ORPHAN
+
+
+def _sum(payment: Payment) -> dict[str, object]:
+    """A payment's sum as timeline and desk letters tell it."""
+    return {"amount": payment.amount, "currency": payment.currency.value}
 
 
 def _keep_buyer(order: Order, facts: CheckoutFacts) -> None:

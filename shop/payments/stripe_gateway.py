@@ -34,6 +34,8 @@ TOLERANCE = 300  # seconds a webhook's signature may be old (Stripe, "Verify web
 SHIPPING_TAX_CODE = "txcd_92010001"
 PAGE = 100
 WORD = re.compile(r"[A-Za-z0-9_.]{1,80}")
+# Not UTF-8, not JSON, not an event, a time beyond all times, or a signature that is not ASCII.
+MALFORMED = (ValueError, TypeError, AttributeError, LookupError, OverflowError, OSError, RecursionError)
 SETTLED_WHOLE = "payment_intent.latest_charge"
 
 stripe.enable_telemetry = False
@@ -206,8 +208,7 @@ class StripeGateway:
                 return _event(event)
             except stripe.SignatureVerificationError:
                 continue
-            except (ValueError, TypeError, AttributeError, LookupError, OverflowError, OSError, RecursionError) as error:
-                # Not UTF-8, not JSON, not an event, or a signature that is not ASCII.
+            except MALFORMED as error:
                 raise ForgedEvent(type(error).__name__) from error
         raise ForgedEvent("no secret fits the signature")
 
