@@ -24,7 +24,7 @@ from shop.admin import (
     words,
 )
 from shop.admin.desk import desk
-from shop.admin.naming import edition_name
+from shop.admin.naming import edition_name, language_name
 
 PAGES = (inbox, letters, libraries, money, orders, parcels, setup, signing, stock, tariffs, today)
 """Every module that adds pages to the desk."""
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
 @desk.context_processor
 def vocabulary() -> dict[str, object]:
     """What templates call things by."""
-    return {"words": words, "navigation": navigation, "edition_name": edition_name}
+    return {"words": words, "navigation": navigation, "edition_name": edition_name, "language_name": language_name}
 
 
 def navigation() -> list[tuple[str, str]]:

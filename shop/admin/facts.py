@@ -43,13 +43,17 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A fact for a person. ``link`` leads to where it is changed, if the desk can change it."""
+    """A fact for a person. ``link`` leads to where it is changed, if the desk can change it.
+
+    ``lang`` is the language of a value that is quoted from the book.
+    """
 
     row: Unconfirmed
     subject: str
     fact: str
     value: str
     link: str
+    lang: str = ""
 
 
 def described(session: Session, rows: Sequence[Unconfirmed]) -> list[Described]:
@@ -65,9 +69,9 @@ def _one(
     slug = row.subject.rpartition(".")[2]
     if edition := editions.get(slug):
         name = edition_name(edition.slug)
-        return Described(
-            row, name, fact, _of_edition(session, edition, row.fact), _edition_link(edition, row.fact)
-        )
+        value, link = _of_edition(session, edition, row.fact), _edition_link(edition, row.fact)
+        quoted = {"series": edition.language, "title": edition.language, "subjects": "en"}
+        return Described(row, name, fact, value, link, quoted.get(row.fact, ""))
     if zone := zones.get(slug):
         name = _("Postage: %(zone)s", zone=zone.names.get(language(), zone.slug))
         return Described(row, name, fact, _of_zone(zone, row.fact), url_for("admin.postage_page"))

@@ -16,6 +16,7 @@ from wtforms.validators import AnyOf, InputRequired, Length, NumberRange, StopVa
 from wtforms.widgets import TextInput
 
 from shop.admin.desk import locale
+from shop.admin.naming import language_name
 from shop.markets import LANGUAGES
 
 REQUIRED = _l("Please fill this in.")
@@ -101,7 +102,7 @@ class SumField(Field):
 def language_field() -> SelectField:
     return SelectField(
         _l("Language"),
-        choices=[SelectChoice(code, name) for code, name in LANGUAGES.items()],
+        choices=lambda: [SelectChoice(code, language_name(code)) for code in LANGUAGES],
         validate_choice=False,
         validators=[AnyOf(list(LANGUAGES), message=_l("Please choose one of the languages."))],
     )

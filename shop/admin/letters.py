@@ -60,7 +60,7 @@ def letter_list() -> ResponseReturnValue:
 def _names(session: Session, key: object, name: object, ids: set[int | None]) -> dict[int, str]:
     """What the rows are called that letters are about."""
     wanted = select(key, name).where(key.in_([each for each in ids if each]))  # type: ignore[attr-defined, call-overload]
-    return dict(session.execute(wanted).tuples().all())
+    return dict(iter(session.execute(wanted)))
 
 
 @desk.post("/letters/<int:letter_id>")

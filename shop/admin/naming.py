@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from babel import Locale
 from flask import g
 from sqlalchemy import select
 
-from shop.admin.desk import language
+from shop.admin.desk import language, locale
 from shop.catalogue.models import Edition, EditionText
 from shop.extensions import db
 
@@ -17,6 +18,12 @@ def edition_name(slug: str) -> str:
     if "edition_names" not in g:
         g.edition_names = _names()
     return cast(dict[str, str], g.edition_names).get(slug, slug)
+
+
+def language_name(code: str) -> str:
+    """What a language is called in the language of the desk (Unicode CLDR)."""
+    name: str = Locale.parse(locale()).languages.get(code, code)
+    return name
 
 
 def _names() -> dict[str, str]:

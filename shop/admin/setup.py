@@ -34,7 +34,7 @@ def setup_page() -> ResponseReturnValue:
     return render_template(
         "admin/setup.html",
         seller=session.get(Trader, SHOP),
-        suppliers=rows.tuples().all(),
+        suppliers=rows.all(),
         facts=described(session, offers.unconfirmed(session)),
         confirmed=described(session, confirmed.all()),
         soundings=soundings(session, settings(), now()),

@@ -77,11 +77,11 @@ def _page(
     )
     shelves = [
         (edition, stock or Stock(on_hand=0, held=0, allocated=0), form if edition.id == edition_id else None)
-        for edition, stock in rows.tuples()
+        for edition, stock in rows
     ]
     movements = listing(session, select(StockMovement), StockMovement.id)
     wanted = {each.order_id for each in movements.rows if each.order_id}
-    numbers = dict(session.execute(select(Order.id, Order.number).where(Order.id.in_(wanted))).tuples().all())
+    numbers = dict(iter(session.execute(select(Order.id, Order.number).where(Order.id.in_(wanted)))))
     page = render_template(
         "admin/stock.html",
         shelves=shelves,
