@@ -12,12 +12,17 @@ from sqlalchemy.orm import Session
 from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Order, Shipment
+from shop.orders.models import Buyer, Order, Shipment, Worry
 from shop.payments.models import Payment, PaymentRole, Refund
 from shop.payments.refunds import BACK, DEAD
 from shop.stock import Movement, Stock, StockMovement
 
 BATCH = 500
+SURPLUS = {
+    Worry.PAID_TWICE.value: Kind.SECOND_PAYMENT_REFUNDED,
+    Worry.PAID_LATE.value: Kind.LATE_PAYMENT_REFUNDED,
+}
+TO_BUYERS = (Kind.ORDER_PAID, Kind.POSTED, Kind.REFUNDED, *SURPLUS.values())
 PAID = (PaymentState.PAID, PaymentState.PART_REFUNDED, PaymentState.REFUNDED)
 
 
@@ -138,29 +143,44 @@ def _fulfilment(session: Session, order: Order) -> Iterator[Difference]:
 
 
 def _letters(session: Session) -> Iterator[Difference]:
-    """Every payment that paid an order has one confirmation, every parcel and refund its letter, and no other."""
+    """Every payment that paid an order, every parcel and every refund has its one letter, and no other is there.
+
+    A buyer without an address, or one who was erased, is owed none and may have been written to.
+    """
+    mute = set(session.scalars(select(Buyer.order_id).where(Buyer.email == "")))
     owed: set[tuple[Kind, str]] = set()
-    reachable = select(Order.id).where(Order.buyer.has(email=""), Order.id > 0)
-    mute = set(session.scalars(reachable))
-    for payment_id, order_id in session.execute(
-        select(Payment.id, Payment.order_id).where(Payment.role == PaymentRole.ORDER)
-    ):
-        if order_id not in mute:
-            owed.add((Kind.ORDER_PAID, f"payment:{payment_id}"))
-    for shipment_id, order_id in session.execute(select(Shipment.id, Shipment.order_id)):
-        if order_id not in mute:
-            owed.add((Kind.POSTED, f"shipment:{shipment_id}"))
+    possible: set[tuple[Kind, str]] = set()
+    for kind, cause, order_id, certain in _causes(session):
+        (owed if certain and order_id not in mute else possible).add((kind, cause))
     written: Counter[tuple[Kind, str]] = Counter()
     for kind, cause in session.execute(
-        select(Letter.kind, Letter.cause).where(Letter.kind.in_((Kind.ORDER_PAID, Kind.POSTED)), Letter.copy == 0)
+        select(Letter.kind, Letter.cause).where(Letter.kind.in_(TO_BUYERS), Letter.copy == 0)
     ):
         written[(kind, cause)] += 1
     for kind, cause in sorted(owed - set(written)):
         yield Difference("letter", f"{kind.value} for {cause}", "none", "one")
     for (kind, cause), number in sorted(written.items()):
-        if number > 1 or (kind, cause) not in owed:
-            should = "one" if (kind, cause) in owed else "none"
-            yield Difference("letter", f"{kind.value} for {cause}", str(number), should)
+        known = (kind, cause) in owed | possible
+        if number > 1 or not known:
+            yield Difference("letter", f"{kind.value} for {cause}", str(number), "one" if known else "none")
+
+
+def _causes(session: Session) -> Iterator[tuple[Kind, str, int | None, bool]]:
+    """What each letter to a buyer follows from: kind, cause, order, and whether it must have been written."""
+    for payment_id, order_id in session.execute(
+        select(Payment.id, Payment.order_id).where(Payment.role == PaymentRole.ORDER)
+    ):
+        yield Kind.ORDER_PAID, f"payment:{payment_id}", order_id, True
+    for shipment_id, order_id in session.execute(select(Shipment.id, Shipment.order_id)):
+        yield Kind.POSTED, f"shipment:{shipment_id}", order_id, True
+    for refund, role, order_id in session.execute(
+        select(Refund, Payment.role, Payment.order_id).join(Payment).where(Payment.order_id.is_not(None))
+    ):
+        if role is PaymentRole.ORDER:
+            # One that failed may have succeeded before, and been written about.
+            yield Kind.REFUNDED, f"refund:{refund.id}", order_id, refund.state in BACK
+        elif refund.reason in SURPLUS:
+            yield SURPLUS[refund.reason], f"payment:{refund.payment_id}", order_id, True
 
 
 def _refunds(session: Session) -> Iterator[Difference]:

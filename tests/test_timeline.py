@@ -1,0 +1,187 @@
+"""The timeline: a chain that shows whatever was changed, taken out or cut off, and names nobody."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from shop.database import transact
+from shop.orders import placing, timeline
+from shop.orders.models import Concern, Order, TimelineEntry, Worry
+from tests.factories import Catalogue, make_admin, make_order, make_paid_order
+from tests.fake_gateway import FakeGateway
+from tests.till import at_once, differences, letters, story
+
+
+@pytest.fixture
+def order(session: Session, catalogue: Catalogue, gateway: FakeGateway) -> Order:
+    return make_paid_order(session, gateway, note="Für Ада 🙂", purchase_order="PO 1921")
+
+
+def breaks(session: Session, order: Order) -> list[str]:
+    session.rollback()
+    session.expire_all()
+    return list(timeline.breaks(order))
+
+
+def entry(seq: int):  # type: ignore[no-untyped-def]
+    return TimelineEntry.seq == seq
+
+
+def test_each_entry_is_chained_to_the_one_before(session: Session, order: Order):
+    assert story(session, order) == ["placed", "checkout_opened", "paid"]
+    assert breaks(session, order) == []
+    assert (order.timeline_count, len(order.timeline_head)) == (3, 64)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "cancelled"},
+        {"actor": "buyer"},
+        {"admin": "somebody"},
+        {"details": {"attempt": 2}},
+        {"at": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"digest": "0" * 64},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_entry_is_named(session: Session, order: Order, change: dict[str, object]):
+    session.execute(update(TimelineEntry).where(entry(2)).values(change))
+    session.commit()
+    [broken] = breaks(session, order)
+    assert "entry 2" in broken
+    assert "was changed" in broken
+    assert any("timeline" in each for each in differences(session))
+
+
+@pytest.mark.parametrize(("seq", "says"), [(1, "entry 1 is missing"), (2, "entry 2 is missing")])
+def test_a_missing_entry_is_named(session: Session, order: Order, seq: int, says: str):
+    session.execute(delete(TimelineEntry).where(entry(seq)))
+    session.commit()
+    assert breaks(session, order) == [says]
+
+
+def test_a_cut_off_end_is_named(session: Session, order: Order):
+    session.execute(delete(TimelineEntry).where(entry(3)))
+    session.commit()
+    assert breaks(session, order) == ["the timeline ends at entry 2, not 3"]
+
+
+def test_an_entry_put_in_later_is_named(session: Session, order: Order):
+    with Session(session.get_bind()) as other:
+        forged = other.get_one(Order, order.id)
+        added = TimelineEntry(
+            order_id=forged.id, seq=4, at=forged.placed_at, actor="system", kind="refunded", digest=""
+        )
+        added.admin, added.details = "", {}
+        added.digest = timeline.digest(forged, added, forged.timeline_head)
+        other.add(added)
+        other.commit()
+    assert breaks(session, order) == ["the timeline ends at entry 4, not 3"]
+
+
+def test_entries_of_another_order_do_not_fit(session: Session, catalogue: Catalogue):
+    first, second = make_order(session), make_order(session)
+    values = {each.id: (each.timeline_head, each.timeline[0].digest) for each in (first, second)}
+    assert len(set(values.values())) == 2
+
+
+def test_two_entries_cannot_have_the_same_place(session: Session, order: Order):
+    twin = TimelineEntry(order_id=order.id, seq=3, at=order.placed_at, actor="system", kind="x", digest="")
+    session.expunge_all()
+    session.add(twin)
+    with pytest.raises(IntegrityError):
+        session.flush()
+    session.rollback()
+
+
+def test_many_writers_at_once_make_one_unbroken_chain(app: Flask, session: Session, order: Order, now: datetime):
+    order_id = order.id
+    session.rollback()
+
+    def work(s: Session, number: int) -> None:
+        def write(inner: Session) -> None:
+            timeline.note(inner, placing.locked(inner, order_id), "looked_at", timeline.SYSTEM, now, by=number)
+
+        for _ in range(3):
+            transact(s, write)
+
+    assert at_once(app, 8, work) == [None] * 8
+    session.refresh(order)
+    assert order.timeline_count == 3 + 24
+    assert breaks(session, order) == []
+
+
+def test_the_chain_does_not_hang_on_zone_or_order_of_keys(session: Session, order: Order, now: datetime):
+    """Databases give back other zones and other orders of keys than were put in."""
+    row = TimelineEntry(order_id=order.id, seq=9, actor="system", admin="", kind="x", digest="")
+    row.at, row.details = now + timedelta(microseconds=1), {"a": 1, "б": "ё"}
+    there = TimelineEntry(order_id=order.id, seq=9, actor="system", admin="", kind="x", digest="")
+    there.at = row.at.astimezone(timezone(timedelta(hours=3)))
+    there.details = json.loads(json.dumps({"б": "ё", "a": 1}))
+    assert timeline.digest(order, row, "") == timeline.digest(order, there, "")
+    assert timeline.digest(order, row, "") != timeline.digest(order, row, "0")
+
+
+def test_no_entry_names_the_buyer(session: Session, order: Order):
+    told = json.dumps(
+        [[each.kind, each.admin, each.details] for each in session.scalars(select(TimelineEntry))],
+        ensure_ascii=False,
+    )
+    buyer = order.buyer
+    for secret in (buyer.email, buyer.name, buyer.line1, buyer.postal_code, buyer.note, buyer.purchase_order):
+        assert secret
+        assert secret not in told
+
+
+def test_erasing_the_buyer_breaks_no_chain(session: Session, order: Order):
+    order.buyer.email = order.buyer.name = order.buyer.line1 = order.buyer.note = ""
+    order.buyer.erased_at = datetime.now(UTC)
+    session.commit()
+    assert breaks(session, order) == []
+    assert differences(session) == []
+
+
+def test_a_worry_is_raised_once_for_each_cause(session: Session, order: Order, now: datetime):
+    make_admin(session)
+
+    def work(s: Session, cause: str) -> None:
+        timeline.worry(s, placing.locked(s, order.id), Worry.FRAUD_WARNING, now, cause=cause)
+
+    for cause in ("one", "one", "other"):
+        transact(session, work, cause)
+    assert [concern.cause for concern in session.scalars(select(Concern))] == ["one", "other"]
+    assert len([letter for letter in letters(session) if letter.kind == "attention"]) == 2
+    session.refresh(order)
+    assert (order.needs_attention, order.may_be_posted) == (True, False)
+
+
+def test_attention_ends_with_the_last_worry(session: Session, order: Order, now: datetime):
+    def work(s: Session) -> None:
+        locked = placing.locked(s, order.id)
+        for cause in ("one", "other"):
+            timeline.worry(s, locked, Worry.FRAUD_WARNING, now, cause=cause)
+
+    def settle(s: Session, place: int) -> bool:
+        locked = placing.locked(s, order.id)
+        timeline.settle_worry(s, locked, locked.concerns[place], timeline.admin("Vera Keeper"), now)
+        return locked.needs_attention
+
+    transact(session, work)
+    assert [transact(session, settle, place) for place in (1, 1, 0)] == [True, True, False]
+    assert story(session, order).count("attention_settled") == 2
+    assert differences(session) == []
+
+
+def test_details_that_are_not_json_are_refused(session: Session, order: Order, now: datetime):
+    with pytest.raises(TypeError):
+        timeline.note(session, order, "x", timeline.SYSTEM, now, sum=Decimal(1))
+    session.rollback()
