@@ -60,11 +60,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"Nothing ran on PostgreSQL. {reason}", yellow=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of one live shop in one process, so that it is started once."""
-    for item in items:
-        if "live_shop" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("live shop"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep tests of the live shop in one process, so that it is started once for each database."""
+    if "live_shop" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("live shop"))
 
 
 def _start_postgres(config: pytest.Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Strangers
 from tests.live_shop import LiveShop
@@ -52,8 +52,8 @@ def test_the_shopkeeper_signs_in_and_sees_the_desk(desk: Page, live_shop: LiveSh
     desk.fill("[name=email]", email)
     desk.fill("[name=password]", password)
     desk.locator("main button, form button").first.click()
-    assert desk.url.rstrip("/").endswith("/admin")
+    desk.wait_for_url("**/admin/")
     desk.goto(f"{live_shop.url}/admin/orders")
-    assert desk.locator("h1").is_visible()
+    expect(desk.locator("h1")).to_be_visible()
     report = Axe().run(desk, options={"resultTypes": ["violations"]})
     assert [each["id"] for each in report.response["violations"]] == []
