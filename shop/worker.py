@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from shop import duty, throttle
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
-from shop.errors import GatewayError
+from shop.errors import GatewayError, GatewayRefused
 from shop.extensions import db, gateway, mailer, now, settings
 from shop.letters import delivery
 from shop.letters.rendering import Renderer
@@ -106,7 +106,10 @@ class Worker:
 
 def perform_refunds(session: Session, moment: datetime, _since: datetime | None) -> None:
     for refund_id in refunds.due(session, moment):
-        refunds.perform(session, gateway(), refund_id, moment)
+        try:
+            refunds.perform(session, gateway(), refund_id, moment)
+        except GatewayRefused:  # its payment is not known there: reconciliation reports it, the others go on
+            log.exception("refund %s could not be made", refund_id)
 
 
 def release_holds(session: Session, moment: datetime, _since: datetime | None) -> None:

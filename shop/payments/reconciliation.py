@@ -6,7 +6,9 @@ what was made earlier and changed later. Then what was made lately is listed, wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -28,6 +30,8 @@ from shop.payments.models import (
 )
 from shop.payments.settling import Outcome
 
+log = logging.getLogger(__name__)
+
 OVERLAP = timedelta(hours=25)
 REFUND_MEMORY = timedelta(days=90)
 """So long after it was made a refund may still fail (Stripe, "Refunds", failed refunds)."""
@@ -37,7 +41,7 @@ EVENT_MEMORY = timedelta(days=29)
 
 @dataclass(slots=True)
 class Report:
-    """What a run has found and put right; ``failures`` are what it could not."""
+    """What a run has found and put right, and what it could not."""
 
     looked_up: int = 0
     applied: list[str] = field(default_factory=list)
@@ -49,14 +53,24 @@ class Report:
     def clean(self) -> bool:
         return not (self.applied or self.orphans or self.missing_there)
 
+    @contextmanager
+    def known_there(self, what: str) -> Iterator[None]:
+        """Note that the provider does not know something, instead of leaving everything after it undone."""
+        try:
+            yield
+        except GatewayRefused as error:
+            log.warning("the provider refused to tell of %s: %s", what, error)
+            self.missing_there.append(what)
+
 
 def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetime | None = None) -> Report:
     """Bring everything up to date; a second run finds nothing to do. ``since`` is when the last run began."""
     report = Report()
     start = (since or now - EVENT_MEMORY) - OVERLAP
     for refund_id in refunds.due(session, now):
-        refunds.perform(session, gateway, refund_id, now)
-        report.applied.append(f"refund {refund_id}")
+        with report.known_there(f"refund {refund_id}"):
+            refunds.perform(session, gateway, refund_id, now)
+            report.applied.append(f"refund {refund_id}")
     _checkouts(session, gateway, now, start, report)
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
@@ -67,7 +81,8 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
         session.rollback()
         if not done:
             transact(session, inbox.keep, event, now)
-            inbox.work(session, gateway, event.event_id, now)
+            with report.known_there(event.event_id):
+                inbox.work(session, gateway, event.event_id, now)
     return report
 
 
@@ -77,13 +92,9 @@ def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: 
     )
     for checkout_id in _ids(session, open_here):
         report.looked_up += 1
-        try:
-            outcome = settling.learn(session, gateway, checkout_id, now)
-        except GatewayRefused:
-            report.missing_there.append(checkout_id)
-            continue
-        if outcome is Outcome.APPLIED:
-            report.applied.append(checkout_id)
+        with report.known_there(checkout_id):
+            if settling.learn(session, gateway, checkout_id, now) is Outcome.APPLIED:
+                report.applied.append(checkout_id)
     for facts in gateway.checkouts_since(start):
         report.looked_up += 1
         if not settling.ours(session, facts):
@@ -116,7 +127,8 @@ def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: da
     for intent_id in intents:
         report.looked_up += 1
         before = _refund_states(session, intent_id)
-        refunds.learn(session, gateway, intent_id, now)
+        with report.known_there(intent_id):
+            refunds.learn(session, gateway, intent_id, now)
         if _refund_states(session, intent_id) != before:
             report.applied.append(intent_id)
 
@@ -129,7 +141,8 @@ def _disputes(session: Session, gateway: PaymentGateway, now: datetime, start: d
     for dispute_id in found:
         report.looked_up += 1
         before = _dispute_status(session, dispute_id)
-        disputes.learn(session, gateway, dispute_id, now)
+        with report.known_there(dispute_id):
+            disputes.learn(session, gateway, dispute_id, now)
         if _dispute_status(session, dispute_id) != before:
             report.applied.append(dispute_id)
 
