@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from shop import stock
+from shop import duty, stock
 from shop.admin import words
 from shop.admin.facts import FACTS
 from shop.catalogue.models import Edition, PostageZone, Unconfirmed
@@ -414,7 +414,17 @@ def test_the_set_up_page_finds_out_that_the_worker_stands_still(
 ) -> None:
     assert "Nothing is lying about." in desk.get("/admin/setup").page.text
     factories.make_paid_order(session, gateway, now=datetime.now(UTC) - timedelta(hours=1))
-    assert "the worker seems to stand still" in desk.get("/admin/setup").page.text
+    text = desk.get("/admin/setup").page.text
+    assert "the worker seems to stand still" in text
+    assert "It has never run here." in text
+    at = datetime.now(UTC)
+
+    def work(s: Session) -> None:
+        duty.claim(s, "refunds", timedelta(minutes=1), at)
+        duty.finish(s, "refunds", at, timedelta(minutes=1))
+
+    transact(session, work)
+    assert "It has never run here." not in desk.get("/admin/setup").page.text
 
 
 # Words

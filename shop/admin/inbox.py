@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -12,6 +14,8 @@ from shop.errors import GatewayRefused, GatewayUnavailable
 from shop.extensions import db, gateway, now
 from shop.payments import inbox
 from shop.payments.models import InboxEvent, InboxState
+
+log = logging.getLogger(__name__)
 
 PER_PAGE = 50
 
@@ -53,6 +57,10 @@ def replay(event_id: str) -> ResponseReturnValue:
     except GatewayRefused as error:
         session.rollback()
         flash(_("Stripe refused to show what the message is about: %(code)s.", code=error.code), "warning")
+    except Exception:
+        session.rollback()  # kept with the event, which stays failed
+        log.exception("event %s could not be worked", event_id)
+        flash(_("The message still cannot be worked."), "warning")
     else:
         event = session.get_one(InboxEvent, event_id, populate_existing=True)
         if event.state is InboxState.DONE:

@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
+from shop.duty import Duty
 from shop.letters.models import Letter, LetterState
 from shop.markets import write_moment
-from shop.payments.models import CheckoutAttempt, InboxEvent, InboxState, Refund, RefundState
+from shop.payments.models import InboxEvent, InboxState, Refund, RefundState
 from shop.settings import STRIPE_API, Settings
 
 PATIENCE = timedelta(minutes=10)  # work that has been due for longer has nobody doing it
@@ -55,8 +56,7 @@ def _letter(session: Session) -> Sounding:
 
 
 def _worker(session: Session, now: datetime) -> list[Sounding]:
-    traces = (Letter.sent_at, InboxEvent.done_at, CheckoutAttempt.checked_at)
-    seen = [moment for moment in (session.scalar(select(func.max(trace))) for trace in traces) if moment]
+    seen = session.scalar(select(func.max(Duty.begun_at)))
     late = now - PATIENCE
     left = sum(
         session.scalar(select(func.count()).where(*where)) or 0
@@ -66,7 +66,6 @@ def _worker(session: Session, now: datetime) -> list[Sounding]:
             (Refund.state == RefundState.OWED, Refund.next_try_at < late),
         )
     )
-    activity = write_moment(max(seen), locale()) if seen else _("Nothing yet.")
     lying = (
         ngettext(
             "%(num)d thing has been lying for more than ten minutes: the worker seems to stand still.",
@@ -76,7 +75,8 @@ def _worker(session: Session, now: datetime) -> list[Sounding]:
         if left
         else _("Nothing is lying about.")
     )
+    activity = write_moment(seen, locale()) if seen else _("It has never run here.")
     return [
-        Sounding(_("Last work done"), activity, bool(seen)),
+        Sounding(_("Worker last seen at work"), activity, seen is not None and seen >= late),
         Sounding(_("Work left lying"), lying, not left),
     ]

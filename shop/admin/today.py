@@ -82,8 +82,12 @@ def _tasks(session: Session) -> list[Task]:
             url_for("admin.library_list", state="waiting"),
         ),
         Task(many(Letter, not_delivered()), _("Letters not delivered"), url_for("admin.letter_list")),
-        Task(many(Refund, UNCONFIRMED_REFUNDS), _("Refunds not confirmed yet"), url_for("admin.money_page")),
-        Task(many(Payment, ownerless()), _("Payments without an order"), url_for("admin.money_page")),
+        Task(
+            many(Refund, UNCONFIRMED_REFUNDS),
+            _("Refunds that Stripe has yet to confirm"),
+            url_for("admin.money_page"),
+        ),
+        Task(many(Payment, ownerless()), _("Payments of no known order"), url_for("admin.money_page")),
         Task(
             many(InboxEvent, InboxEvent.state == InboxState.FAILED),
             _("Messages from Stripe that failed"),

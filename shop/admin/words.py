@@ -320,11 +320,3 @@ def library_event(entry: LibraryEvent) -> str:
 def library_actor(written: str) -> str:
     """Who moved a library order; what the shop calls a buyer is the library here."""
     return str(ACTOR["library"]) if written == "buyer" else written_actor(written)
-
-
-PAYMENT_ROUTES: dict[str, object] = {}
-"""How a library pays, where the form offers a choice."""
-
-
-def payment_route(word: str) -> str:
-    return str(PAYMENT_ROUTES.get(word, word))
