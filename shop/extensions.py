@@ -20,6 +20,7 @@ from shop.letters import models as letter_models
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
 from shop.orders import models as order_models
+from shop.payments import ledger
 from shop.payments import models as payment_models
 from shop.payments.gateway import PaymentGateway
 from shop.settings import Settings
@@ -28,6 +29,7 @@ TABLES = (
     catalogue_models,
     content_models,
     duty,
+    ledger,
     letter_models,
     library_models,
     order_models,

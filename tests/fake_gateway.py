@@ -17,6 +17,7 @@ from shop.errors import ForgedEvent, GatewayError, GatewayRefused
 from shop.money import Currency
 from shop.payments.gateway import (
     Address,
+    BalanceFacts,
     CheckoutFacts,
     CheckoutRequest,
     DisputeFacts,
@@ -44,6 +45,7 @@ class FakeGateway:
         self.checkouts: dict[str, CheckoutFacts] = {}
         self.refunds: dict[str, RefundFacts] = {}
         self.disputes: dict[str, DisputeFacts] = {}
+        self.balance: dict[str, BalanceFacts] = {}
         self.warnings: dict[str, str] = {}
         self.events: dict[str, IncomingEvent] = {}
         self.undelivered: list[str] = []
@@ -156,6 +158,11 @@ class FakeGateway:
     def warning_charge(self, warning_id: str) -> str:
         with self._call("warning_charge"):
             return _known(self.warnings, warning_id)
+
+    def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]:
+        with self._call("balance_since"):
+            found = [each for each in self.balance.values() if each.created >= moment]
+        yield from self._answered(found)
 
     def undelivered_since(self, moment: datetime, types: list[str]) -> Iterator[IncomingEvent]:
         with self._call("undelivered_since"):

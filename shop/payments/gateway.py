@@ -82,6 +82,20 @@ class DisputeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceFacts:
+    """One movement of money at the provider: ``amount − fee = net``, minor units of the balance's currency."""
+
+    provider_id: str
+    kind: str
+    source_id: str
+    amount: int
+    fee: int
+    net: int
+    currency: Currency | None
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingEvent:
     """A verified webhook: only a trigger, never a source of facts."""
 
@@ -168,6 +182,8 @@ class PaymentGateway(Protocol):
 
     def warning_charge(self, warning_id: str) -> str:
         """The charge an early fraud warning is about."""
+
+    def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]: ...
 
     def undelivered_since(self, moment: datetime, types: list[str]) -> Iterator[IncomingEvent]: ...
 

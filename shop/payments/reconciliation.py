@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.errors import GatewayRefused
-from shop.payments import checkouts, disputes, inbox, refunds, settling
+from shop.payments import checkouts, disputes, inbox, ledger, refunds, settling
 from shop.payments.gateway import PaymentGateway
 from shop.payments.models import (
     AttemptState,
@@ -74,6 +74,7 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
     _checkouts(session, gateway, now, start, report)
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
+    transact(session, ledger.record, list(gateway.balance_since(start)))
     checkouts.sweep(session, gateway, now)
     for event in gateway.undelivered_since(max(start, now - EVENT_MEMORY), inbox.TYPES):
         kept = session.get(InboxEvent, event.event_id)

@@ -19,6 +19,7 @@ from shop.errors import ForgedEvent, GatewayError, GatewayRefused, GatewayUnavai
 from shop.money import Currency
 from shop.payments.gateway import (
     Address,
+    BalanceFacts,
     CheckoutFacts,
     CheckoutRequest,
     DisputeFacts,
@@ -192,6 +193,9 @@ class StripeGateway:
     def warning_charge(self, warning_id: str) -> str:
         return self._call(lambda api: _id(api.radar.early_fraud_warnings.retrieve(warning_id).charge))
 
+    def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]:
+        yield from self._pages(lambda api, after: api.balance_transactions.list(_page(moment, after)), _balance)
+
     def undelivered_since(self, moment: datetime, types: list[str]) -> Iterator[IncomingEvent]:
         def page(api: Any, after: str) -> Any:
             return api.events.list({"types": types, "delivery_success": False, **_page(moment, after)})
@@ -314,6 +318,19 @@ def _dispute(dispute: Any) -> DisputeFacts:
         reason=dispute.reason,
         due_by=_moment(_whole(dispute.evidence_details, "due_by")),
         created=datetime.fromtimestamp(dispute.created, UTC),
+    )
+
+
+def _balance(transaction: Any) -> BalanceFacts:
+    return BalanceFacts(
+        provider_id=transaction.id,
+        kind=transaction.reporting_category,
+        source_id=_id(transaction.source),
+        amount=transaction.amount,
+        fee=transaction.fee,
+        net=transaction.net,
+        currency=_currency(transaction.currency),
+        created=datetime.fromtimestamp(transaction.created, UTC),
     )
 
 
