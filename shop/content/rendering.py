@@ -44,7 +44,8 @@ def to_html(text: str) -> str:
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Put values in the place of ``{trader_name}`` and the like; a name that is not known is left as it stands.
 
-    A value is text and nothing else: whatever would be Markdown or HTML in it is made harmless.
+    A value is text and nothing else: whatever would be Markdown or HTML in it is made harmless. What has no value
+    vanishes: from a list within a line with its comma, and with the whole line when nothing else was to be told.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -54,4 +55,14 @@ def fill(text: str, values: Mapping[str, str]) -> str:
         lines = (MARKDOWN_SIGNS.sub(r"\\\1", line.strip()) for line in known.splitlines())
         return "\\\n".join(line for line in lines if line)
 
-    return PLACEHOLDER.sub(value, text)
+    told: list[str] = []
+    for line in text.split("\n"):
+        names = PLACEHOLDER.findall(line)
+        empty = {name for name in names if not values.get(name, name).strip()}
+        if empty and empty == set(names):
+            # The blank line before it goes as well, so that nothing gapes.
+            if told and told[-1].strip(" >") == "":
+                told.pop()
+            continue
+        told.append(re.sub(rf",? ?\{{({'|'.join(empty)})\}}", "", line) if empty else line)
+    return PLACEHOLDER.sub(value, "\n".join(told))

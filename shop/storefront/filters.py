@@ -11,13 +11,13 @@ from babel import Locale
 from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g, url_for
-from flask_babel import get_locale, gettext
+from flask_babel import get_locale, gettext, ngettext
 from markupsafe import Markup
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
 from shop.catalogue import postage
-from shop.catalogue.models import Edition, Role
+from shop.catalogue.models import Edition, PostageZone, Role
 from shop.content.rendering import to_html
 from shop.extensions import db
 from shop.markets import LANGUAGES, MARKETS
@@ -44,6 +44,7 @@ def init_app(app: Flask) -> None:
         cover=cover,
         seller=seller,
         names_of=names_of,
+        on_the_way=on_the_way,
         served_country=served_country,
         MARKETS=MARKETS,
         LANGUAGES=LANGUAGES,
@@ -100,6 +101,18 @@ def published(value: str) -> str:
         month: str = format_skeleton("yMMMM", date(parts[0], parts[1], 1), locale=locale())
         return month
     return value
+
+
+def on_the_way(zone: PostageZone) -> str:
+    """How long parcels to a zone take: ``2–4 working days``."""
+    least, most = zone.min_days, zone.max_days
+    if least == most:
+        words: str = ngettext("%(num)d working day", "%(num)d working days", most)
+    else:
+        words = ngettext(
+            "%(least)s–%(num)d working day", "%(least)s–%(num)d working days", most, least=number(least)
+        )
+    return words
 
 
 def language_name(code: str) -> str:

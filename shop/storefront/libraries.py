@@ -54,7 +54,7 @@ STATES: dict[LibraryState, Words] = {
     LibraryState.ANSWERED: Words(_l("Answered"), _l("Your request has been answered by e-mail.")),
     LibraryState.SUPPLIED: Words(_l("Supplied"), _l("The copies have been sent to you.")),
     LibraryState.CANNOT_SUPPLY: Words(
-        _l("Cannot be supplied"), _l("We are sorry: the copies cannot be had at present.")
+        _l("Cannot be supplied"), _l("We are sorry: we cannot supply these copies at present.")
     ),
     LibraryState.CLOSED: Words(_l("Closed"), _l("Nothing more will be done about this request.")),
 }

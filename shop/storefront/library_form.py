@@ -41,7 +41,7 @@ def is_email(_form: Form, field: Field) -> None:
             field.data, check_deliverability=False, allow_smtputf8=False, test_environment=True
         )
     except email_validator.EmailNotValidError as error:
-        raise ValidationError(gettext("That is no e-mail address we can write to.")) from error
+        raise ValidationError(gettext("That is not an e-mail address we can write to.")) from error
 
 
 def line(label: LazyString, longest: int, *checks: Any, needed: bool = False) -> StringField:
@@ -83,7 +83,7 @@ class LibraryForm(Form):
     marc_wanted = BooleanField(_l("Please send a MARC record as well"))
     notes = text(_l("Anything else"), 2000)
     consent = BooleanField(
-        _l("I agree"), [DataRequired(_l("Without your consent we cannot pass your request on."))]
+        _l("I agree"), [DataRequired(_l("Without your consent we cannot deal with your request."))]
     )
 
     def __init__(self, *args: Any, editions: tuple[str, ...], today: date, **kwargs: Any) -> None:

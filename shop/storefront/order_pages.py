@@ -48,7 +48,7 @@ class LinkForm(Form):
             once,
             DataRequired(_l("Please write the e-mail address that you gave when paying.")),
             Length(max=254),
-            Regexp(r"[^@\s]+@[^@\s]+", message=_l("That is no e-mail address.")),
+            Regexp(r"[^@\s]+@[^@\s]+", message=_l("That is not an e-mail address.")),
         ],
         filters=[one_line],
     )

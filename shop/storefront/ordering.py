@@ -228,7 +228,7 @@ def refusal_words(session: Session, error: NotOrderable, country: str) -> Proble
         Refusal.ZONE_OFF: (
             "country",
             gettext(
-                "We do not post to this country yet: %(country)s. Bookshops do: the publishers and booksellers "
+                "We do not post to this country yet: %(country)s. Bookshops do: the publisher and the booksellers "
                 "named on the page about delivery.",
                 country=place,
             ),
@@ -249,8 +249,8 @@ def sorry_words(session: Session, missing: OutOfStock) -> Problem:
     return Problem(
         edition.slug,
         ngettext(
-            "Sorry, there is no longer %(num)d copy to be had of this edition: %(edition)s.",
-            "Sorry, there are no longer %(num)d copies to be had of this edition: %(edition)s.",
+            "Sorry, there is no longer %(num)d copy of this edition left: %(edition)s.",
+            "Sorry, there are no longer %(num)d copies of this edition left: %(edition)s.",
             missing.quantity,
             edition=text.name if text else edition.title,
         ),

@@ -121,22 +121,25 @@ class Text:
 
 
 def filled(text: PageText) -> Text:
-    """A page's text with the trader's name and address in it, or a phrase where nothing was entered yet."""
+    """A page's text with the trader's name and address in it, or a phrase where these two were not entered yet."""
     session, trader = db.session(), seller()
     later = gettext("(entered by the seller before the shop opens)")
     values = {
         "trader_name": (trader and trader.name) or later,
         "trader_address": (trader and trader.address) or later,
-        "trader_email": (trader and trader.email) or later,
-        "trader_phone": (trader and trader.phone) or later,
+        "trader_email": trader.email if trader else "",
+        "trader_phone": trader.phone if trader else "",
         "dispatch": dispatch_words(),
         "refused_countries": names(session.scalars(select(RefusedCountry.country))),
         "editions_not_sent": "; ".join(
-            f"{each.name}: {names(row.country for row in each.edition.not_sent)}"
+            gettext(
+                "%(edition)s – %(countries)s",
+                edition=each.name,
+                countries=names(row.country for row in each.edition.not_sent),
+            )
             for each in all_shown(session, g.market)
             if each.edition.not_sent
-        )
-        or gettext("none"),
+        ),
     }
     return Text(text.title, text.summary, fill(text.body, values))
 

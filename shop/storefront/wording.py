@@ -37,7 +37,7 @@ class Words:
 STATES: dict[Standing, Words] = {
     Standing.TO_PAY: Words(
         _l("Waiting for payment"),
-        _l("The order is written down and the copies are put aside for you. Nothing has been paid yet."),
+        _l("Your order has been noted, and the copies are put aside for you. Nothing has been paid yet."),
         _l("Please pay within about forty minutes; after that the copies go back on sale."),
     ),
     Standing.CONFIRMING: Words(
@@ -47,7 +47,9 @@ STATES: dict[Standing, Words] = {
     ),
     Standing.PROCESSING: Words(
         _l("The payment is on its way"),
-        _l("You have finished paying; your bank has not passed the money on yet. The copies are put aside."),
+        _l(
+            "You have finished paying; your bank has not passed the money on yet. The copies are put aside for you."
+        ),
         _l("You will get an e-mail as soon as the money arrives. There is no need to pay again."),
     ),
     Standing.PAID: Words(
@@ -63,12 +65,12 @@ STATES: dict[Standing, Words] = {
     Standing.PART_REFUNDED: Words(
         _l("Partly refunded"),
         _l("Part of the money has been sent back to the card it came from."),
-        _l("Banks usually show a refund within ten days."),
+        _l("Banks usually show a refund within 5–10 working days."),
     ),
     Standing.REFUNDED: Words(
         _l("Refunded"),
         _l("The money has been sent back to the card it came from."),
-        _l("Banks usually show a refund within ten days."),
+        _l("Banks usually show a refund within 5–10 working days."),
     ),
     Standing.FAILED: Words(
         _l("The payment did not arrive"),
