@@ -131,7 +131,8 @@ def _change(
     need: int = 0,
     reason: str = "",
 ) -> None:
-    changed = update(Stock).where(Stock.edition_id == edition_id)
+    # Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
+    changed = update(Stock).where(Stock.edition_id == edition_id, Stock.on_hand + on_hand >= 0)
     if need:
         changed = changed.where(Stock.on_hand - Stock.held - Stock.allocated >= need)
     done = session.scalar(
@@ -144,7 +145,7 @@ def _change(
         .execution_options(synchronize_session=False)
     )
     if done is None:
-        raise OutOfStock(edition_id, need)
+        raise OutOfStock(edition_id, max(need, -on_hand))
     session.add(
         StockMovement(
             edition_id=edition_id,

@@ -104,6 +104,16 @@ def test_counters_never_fall_below_nothing(session, catalogue: Catalogue, now):
     assert recomputed(session, catalogue.paperback) == counters(session, catalogue.paperback)
 
 
+def test_what_does_not_lie_on_the_shelf_cannot_be_posted(session, catalogue: Catalogue, now):
+    copies = {catalogue.paperback: 2}
+    order = make_order(session, paperback=2).id
+    transact(session, lambda s: stock.allocate(s, copies, order, "system", now))
+    transact(session, lambda s: stock.count(s, catalogue.paperback, 1, "one is missing", "admin: Vera", now))
+    with pytest.raises(OutOfStock):
+        transact(session, lambda s: stock.ship(s, copies, order, "admin: Vera", now))
+    assert counters(session, catalogue.paperback) == (1, 0, 2)
+
+
 def test_every_movement_has_a_cause(session, catalogue: Catalogue):
     order = make_order(session)
     held = session.scalars(select(StockMovement).where(StockMovement.kind == Movement.HOLD)).one()
