@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import flask_migrate
+import hypothesis
 import pytest
 from flask import Flask
 from sqlalchemy import Engine
@@ -34,6 +35,9 @@ ROOT = Path(__file__).resolve().parent.parent
 WEBHOOK_SECRET = "whsec_of_the_suite"
 NO_POSTGRES = pytest.StashKey[str]()
 _started: list[Postgres] = []
+
+hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("suite")
 
 # No proxy stands between the suite and what it starts on this machine.
 for name in ("http_proxy", "https_proxy", "all_proxy", "ftp_proxy"):
