@@ -14,7 +14,7 @@ from shop.extensions import babel, csrf, db, migrate, select_locale
 from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
-from shop.settings import ROOT, Settings
+from shop.settings import ROOT, Settings, environment
 
 MAX_BODY = 256 * 1024  # bytes; the webhook has its own, larger limit
 
@@ -26,7 +26,7 @@ def create_app(
     mailer: Mailer | None = None,
 ) -> Flask:
     """Put a shop together from its settings; tests may hand in a gateway and a mailer of their own."""
-    settings = settings or Settings.from_environ(os.environ)
+    settings = settings or Settings.from_environ(environment(os.environ))
     settings.instance_path.mkdir(parents=True, exist_ok=True)
     app = Flask(
         "shop",

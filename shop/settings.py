@@ -7,12 +7,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
+
 from shop.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 STRIPE_API = "https://api.stripe.com"
 ENVIRONMENTS = ("development", "production")
 SMTP_SCHEMES = ("smtp", "smtps", "smtp+starttls")
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment, and for what it leaves out the file ``env`` in the instance folder, if there is one."""
+    folder = Path(environ.get("INSTANCE", "").strip() or ROOT / "instance")
+    beside = {name: value for name, value in dotenv_values(folder / "env").items() if value}
+    return beside | {name: value for name, value in environ.items() if value.strip()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shop.errors import SettingsError
-from shop.settings import Settings
+from shop.settings import Settings, environment
 
 GOOD = {
     "SHOP_ENV": "production",
@@ -98,3 +100,13 @@ def test_development_takes_test_keys_the_sandbox_and_a_moved_clock(tmp_path):
 
 def test_both_ways_to_write_a_postgresql_address_are_taken():
     assert settings(DATABASE_URL="postgresql://shop@db/shop").database_url == "postgresql+psycopg://shop@db/shop"
+
+
+def test_what_the_environment_leaves_out_is_read_from_the_instance_folder(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("SECRET_KEY='kept beside the database'\nSMTP_URL='smtp://beside'\n")
+    found = environment({"INSTANCE": str(tmp_path), "SMTP_URL": "smtp://here", "MAIL_FROM": " "})
+    assert found == {
+        "INSTANCE": str(tmp_path),
+        "SECRET_KEY": "kept beside the database",
+        "SMTP_URL": "smtp://here",
+    }

@@ -54,6 +54,13 @@ class CannotStart(Exception):
     """Something the person at the keyboard can put right; the sentence says what."""
 
 
+SETTINGS = (
+    *("SHOP_ENV", "SHOP_URL", "SECRET_KEY", "DATABASE_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+    *("STRIPE_API_BASE", "SMTP_URL", "MAIL_FROM", "TRUSTED_HOSTS", "TRUSTED_PROXIES", "METRICS_TOKEN"),
+    *("STRIPE_CHECKOUT_ORIGINS", "SHOP_CLOCK_OFFSET_FILE", "INSTANCE"),
+)
+
+
 class Plan:
     """What is to be started and with which environment, from the settings that were given."""
 
@@ -139,6 +146,12 @@ class Plan:
         fresh = self.new_database and self.database.startswith("sqlite:///" + str(self.instance))
         return fresh or self.kept.get("admin_in") != self.database
 
+    def write_environment(self) -> None:
+        """Leave the shop's settings beside its database, so that ``flask shop …`` finds them there."""
+        names = [name for name in SETTINGS if name in self.environ]
+        lines = [f"{name}='{self.environ[name]}'\n" for name in names if "'" not in self.environ[name]]
+        write_secretly(self.instance / "env", "".join(lines))
+
     def parts(self) -> dict[str, list[str]]:
         """The processes to run, by what a person calls them."""
         python = sys.executable
@@ -149,6 +162,8 @@ class Plan:
             *(python, "-m", "gunicorn", "wsgi:app", "--bind", f"{HERE}:{self.port}"),
             *("--workers", str(self.workers), "--worker-class", "gthread", "--threads", "16", "--timeout", "90"),
             *("--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
+            # A note of 500 Cyrillic letters is 3,000 bytes in the order form's address.
+            *("--limit-request-line", "8190"),
         ]
         found["worker"] = [python, "-m", "flask", "shop", "worker"]
         return found
@@ -194,10 +209,15 @@ def keep_secrets(file: Path) -> dict[str, str]:
 
 
 def write_secrets(file: Path, kept: Mapping[str, str]) -> None:
+    write_secretly(file, json.dumps(dict(kept), indent=2))
+
+
+def write_secretly(file: Path, text: str) -> None:
+    """Write a whole file at once that nobody else on the machine can read."""
     draft = file.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
-        json.dump(dict(kept), output, indent=2)
+        output.write(text)
     draft.replace(file)
 
 
@@ -248,6 +268,7 @@ class Launch:
     def prepare(self) -> None:
         """Bring the database up to date; the parts must not see it half done."""
         plan = self.plan
+        plan.write_environment()
         done = subprocess.run(
             [sys.executable, "-c", PREPARE, json.dumps(plan.preparation())],
             cwd=ROOT,
