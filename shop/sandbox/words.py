@@ -75,7 +75,8 @@ def country(code: str) -> str:
 
 def moment(seconds: float) -> str:
     """A point of time in UTC."""
-    return str(format_datetime(datetime.fromtimestamp(seconds, UTC), "medium", locale=g.locale))
+    written = str(format_datetime(datetime.fromtimestamp(seconds, UTC), "medium", locale=g.locale))
+    return written.replace(" г.", "\u00a0г.")
 
 
 def moment_of_day(seconds: float) -> str:

@@ -76,8 +76,8 @@ def number(value: int) -> str:
     return markets.write_number(value, locale())
 
 
-def currency_name(currency: Currency) -> str:
-    name: str = get_currency_name(currency.value, locale=locale())
+def currency_name(currency: Currency | str) -> str:
+    name: str = get_currency_name(str(currency), locale=locale())
     return name
 
 
@@ -100,7 +100,8 @@ def published(value: str) -> str:
     if len(parts) == 2:
         month: str = format_skeleton("yMMMM", date(parts[0], parts[1], 1), locale=locale())
         return month
-    return value
+    year: str = gettext("%(year)s", year=value)
+    return year
 
 
 def on_the_way(zone: PostageZone) -> str:

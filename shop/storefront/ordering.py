@@ -78,7 +78,8 @@ def show_form() -> Answer:
             return redirect(
                 url_for("storefront.order", market=there, **typed.address(), **old_total(session, view))
             )
-        weigh(session, view)
+        if not view.problems:
+            weigh(session, view)
     if typed.shown and typed.shown.currency is not g.market.currency:
         view.old_total = typed.shown
     return render(session, editions, view, 400 if view.problems else 200)

@@ -127,6 +127,7 @@ def filled(text: PageText) -> Text:
     values = {
         "trader_name": (trader and trader.name) or later,
         "trader_address": (trader and trader.address) or later,
+        "trader_address_line": ", ".join(trader.address.splitlines()) if trader and trader.address else later,
         "trader_email": trader.email if trader else "",
         "trader_phone": trader.phone if trader else "",
         "dispatch": dispatch_words(),

@@ -78,7 +78,7 @@ STATES: dict[Standing, Words] = {
         _l("You may order again."),
     ),
     Standing.EXPIRED: Words(
-        _l("Not paid in time"),
+        _l("Not paid"),
         _l("Nothing was charged, and the copies are on sale again."),
         _l("You may order again."),
     ),
