@@ -171,6 +171,23 @@ def test_orders_for_two_editions_at_once_do_not_lock_each_other_out(
     assert counters(session, catalogue.russian) == (3, 3, 0)
 
 
+def test_writers_queue_instead_of_failing_half_way(app: Flask, session: Session, catalogue: Catalogue):
+    """Each transaction runs once, however many there are: nobody reads first and is refused when he writes."""
+    runs: list[int] = []
+
+    def work(s: Session, number: int) -> None:
+        def sell(inner: Session) -> None:
+            runs.append(number)
+            stock.available(inner, catalogue.paperback)
+            stock.count(inner, catalogue.paperback, 40, "looked", "system", datetime.now(UTC))
+
+        for _ in range(4):
+            transact(s, sell)
+
+    assert at_once(app, 6, work) == [None] * 6
+    assert len(runs) == 24
+
+
 def test_number_and_token_betray_nothing(session: Session, catalogue: Catalogue):
     orders = [make_order(session, now=datetime.now(UTC)) for _ in range(8)]
     assert len({order.number for order in orders}) == len({order.token for order in orders}) == 8
