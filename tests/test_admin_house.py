@@ -412,10 +412,10 @@ def test_postage_is_changed_and_a_zone_turned_on_and_off(
 def test_the_set_up_page_finds_out_that_the_worker_stands_still(
     desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
 ) -> None:
-    assert "Nothing is lying about." in desk.get("/admin/setup").page.text
+    assert "Nothing is waiting." in desk.get("/admin/setup").page.text
     factories.make_paid_order(session, gateway, now=datetime.now(UTC) - timedelta(hours=1))
     text = desk.get("/admin/setup").page.text
-    assert "the worker seems to stand still" in text
+    assert "the worker seems to have stopped" in text
     assert "It has never run here." in text
     at = datetime.now(UTC)
 

@@ -76,7 +76,7 @@ def test_a_wrong_password_and_an_unknown_person_get_the_same_answer(client: Clie
     wrong, unknown = sign_in(client, password="not the password"), sign_in(client, email=NOBODY)
     assert wrong.status_code == unknown.status_code == 403
     assert wrong.page.text == unknown.page.text
-    assert "do not belong together" in wrong.page.text
+    assert "do not match" in wrong.page.text
 
 
 def test_somebody_put_out_of_service_cannot_sign_in(client: Client, session: Session, vera: Admin) -> None:

@@ -63,7 +63,7 @@ def sign_in_try() -> ResponseReturnValue:
     stored, admin_id = (known.password_hash, known.id) if known else (None, 0)
     db.session.rollback()  # hashing takes its time: no transaction stays open meanwhile
     if not passwords.fits(stored, password):
-        return _page(form, status=403, problem=_("E-mail address and password do not belong together."))
+        return _page(form, status=403, problem=_("E-mail address and password do not match."))
     renewed = passwords.hash_password(password) if stored and passwords.is_outdated(stored) else None
     before = session.get(TOKEN)
 

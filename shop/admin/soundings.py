@@ -68,15 +68,15 @@ def _worker(session: Session, now: datetime) -> list[Sounding]:
     )
     lying = (
         ngettext(
-            "%(num)d thing has been lying for more than ten minutes: the worker seems to stand still.",
-            "%(num)d things have been lying for more than ten minutes: the worker seems to stand still.",
+            "%(num)d thing has been waiting for more than ten minutes: the worker seems to have stopped.",
+            "%(num)d things have been waiting for more than ten minutes: the worker seems to have stopped.",
             left,
         )
         if left
-        else _("Nothing is lying about.")
+        else _("Nothing is waiting.")
     )
     activity = write_moment(seen, locale()) if seen else _("It has never run here.")
     return [
         Sounding(_("Worker last seen at work"), activity, seen is not None and seen >= late),
-        Sounding(_("Work left lying"), lying, not left),
+        Sounding(_("Work left waiting"), lying, not left),
     ]

@@ -280,7 +280,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "paid_twice": lambda d: _("A second payment arrived."),
     "paid_late": lambda d: _("A payment arrived too late."),
     "refund_asked": lambda d: _("A refund of %(sum)s was asked for.", sum=_sum(d)),
-    "refunded": lambda d: _("%(sum)s were refunded.", sum=_sum(d)),
+    "refunded": lambda d: _("%(sum)s was refunded.", sum=_sum(d)),
     "refund_failed": lambda d: _("A refund failed."),
     "posted": _posted,
     "fulfilment_cancelled": lambda d: _("Posting was called off; the copies went back to sale."),
