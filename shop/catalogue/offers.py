@@ -165,4 +165,4 @@ def missing_for_sale(session: Session) -> list[str]:
     seller = session.get(Trader, SHOP)
     if seller is None or not seller.name or not seller.address:
         missing.append("trader.identity")
-    return missing
+    return list(dict.fromkeys(missing))
