@@ -36,8 +36,9 @@ def choose(languages: Sequence[str] = LANGUAGES) -> str:
 
 
 def speak(language: str, region: str | None = None) -> None:
-    """Use a language for the rest of this request."""
+    """Use a language for the rest of this request; English is British unless a region says otherwise."""
     g.language = language
+    region = region or ("GB" if language == "en" else None)
     g.locale = Locale.parse(f"{language}_{region}" if region else language)
 
 
