@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Insert, func, insert, select
+from sqlalchemy import Insert, delete, func, insert, select
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from shop.database import transact
@@ -147,6 +148,30 @@ def inbox_blocker(order: Order) -> Insert:
         details={},
         digest="",
     )
+
+
+def test_an_effect_without_its_mark_is_no_effect(
+    app: Flask, session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    """Both are one commit: where the mark cannot be set, nothing has happened."""
+    event = gateway.tell(COMPLETED, page(gateway))
+    transact(session, inbox.keep, event, now)
+    original = gateway.look_up
+
+    def taken_away(checkout_id: str) -> CheckoutFacts:
+        with Session(engine_of(app)) as other:
+            other.execute(delete(InboxEvent))
+            other.commit()
+        return original(checkout_id)
+
+    gateway.look_up = taken_away  # type: ignore[method-assign]
+    try:
+        with pytest.raises(NoResultFound):
+            inbox.work(session, gateway, event.event_id, now)
+    finally:
+        del gateway.look_up
+    session.rollback()
+    assert payments(session) == []
 
 
 def test_an_unknown_kind_of_event_is_acknowledged(client: Client, session: Session, gateway: FakeGateway):

@@ -407,9 +407,10 @@ def test_a_second_payment_goes_back_and_leaves_the_order_as_it_is(
         {"total": 2551},
         {"currency": Currency.USD},
         {"books": 2250, "postage": 300},
+        {"postage": 300},
         {"currency": None},
     ],
-    ids=["too little", "too much", "currency", "postage", "unknown currency"],
+    ids=["too little", "too much", "currency", "books", "postage", "unknown currency"],
 )
 def test_money_that_disagrees_is_kept_for_a_person_and_pays_nothing(
     client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, changes: dict[str, object]

@@ -199,6 +199,29 @@ def test_two_workers_performing_one_refund_do_it_once(
     assert [row.state for row in rows(session)] == [RefundState.SUCCEEDED]
 
 
+def test_a_refund_that_somebody_has_in_hand_is_left_alone(
+    session: Session, catalogue: Catalogue, order: Order, gateway: FakeGateway, now: datetime
+):
+    """While one worker waits for the provider's answer, another must not ask as well."""
+    refund, asked = ask(session, order, 1000, now), []
+
+    def slow(*words: object) -> RefundFacts:
+        asked.append(words)
+        if len(asked) == 1:
+            assert refunds.due(session, now) == []
+            with Session(session.get_bind()) as other:
+                refunds.perform(other, gateway, refund, now)
+        return FakeGateway.refund(gateway, *words)  # type: ignore[arg-type]
+
+    gateway.refund = slow  # type: ignore[method-assign, assignment]
+    try:
+        refunds.perform(session, gateway, refund, now)
+    finally:
+        del gateway.refund
+    assert len(asked) == 1
+    assert state(session, order)[0] is PaymentState.PART_REFUNDED
+
+
 def test_posting_against_refunding_one_of_them_wins(
     app: Flask, session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
 ):
