@@ -13,8 +13,9 @@ from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, Shipment, Worry
-from shop.payments.models import Payment, PaymentRole, Refund
-from shop.payments.refunds import BACK, DEAD
+from shop.payments.copies import DEAD
+from shop.payments.models import Payment, PaymentRole, Refund, RefundLine
+from shop.payments.refunds import BACK
 from shop.stock import Movement, Stock, StockMovement
 
 BATCH = 500
@@ -101,6 +102,7 @@ def _order(session: Session, order: Order) -> Iterator[Difference]:
         if payment.amount != order.total.amount or payment.currency is not order.currency:
             yield Difference("payment", order.number, str(payment.money), str(order.total))
     yield from _fulfilment(session, order)
+    yield from _copies(session, order)
     open_concerns = any(concern.settled_at is None for concern in order.concerns)
     if open_concerns != order.needs_attention:
         yield Difference("attention", order.number, str(order.needs_attention), str(open_concerns))
@@ -140,6 +142,39 @@ def _fulfilment(session: Session, order: Order) -> Iterator[Difference]:
     should = (copies if order.holding else 0, copies if order.allocated else 0)
     if (moved[0] or 0, moved[1] or 0) != should:
         yield Difference("movements", order.number, str(tuple(moved)), str(should))
+
+
+def _copies(session: Session, order: Order) -> Iterator[Difference]:
+    """What refunds have taken of each line, and what of it is called off or back on the shelf."""
+    taken: Counter[int] = Counter()
+    called_off: Counter[int] = Counter()
+    back: Counter[int] = Counter()
+    editions = {line.position: line.edition_id for line in order.lines}
+    rows = session.execute(
+        select(RefundLine, Refund.state)
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order.id)
+    )
+    for line, state in rows:
+        if state not in DEAD or line.returned_at is not None:
+            taken[line.position] += line.quantity
+        if line.returned_at is not None and line.posted:
+            back[editions[line.position]] += line.quantity
+        elif line.returned_at is not None:
+            called_off[line.position] += line.quantity
+    for each in order.lines:
+        name = f"{order.number}, line {each.position}"
+        if taken[each.position] > each.quantity:
+            yield Difference("refunded copies", name, str(taken[each.position]), f"at most {each.quantity}")
+        if called_off[each.position] != each.called_off:
+            yield Difference("called off", name, str(each.called_off), str(called_off[each.position]))
+    returned = select(StockMovement.edition_id, func.sum(StockMovement.on_hand)).where(
+        StockMovement.order_id == order.id, StockMovement.kind == Movement.RETURN
+    )
+    moved = dict(iter(session.execute(returned.group_by(StockMovement.edition_id))))
+    if moved != dict(back):
+        yield Difference("returned copies", order.number, str(moved), str(dict(back)))
 
 
 def _letters(session: Session) -> Iterator[Difference]:

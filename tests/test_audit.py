@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from shop import audit, stock
@@ -18,7 +18,7 @@ from shop.letters.models import Kind, Letter
 from shop.orders import fulfilment, timeline
 from shop.orders.models import Concern, Order, OrderLine, Shipment, TimelineEntry
 from shop.payments import checkouts, refunds, settling
-from shop.payments.models import Payment, Refund
+from shop.payments.models import Payment, Refund, RefundLine
 from shop.stock import Stock, StockMovement
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
@@ -220,6 +220,17 @@ def test_a_payment_that_was_deleted(session: Session, busy: dict[str, int]):
     assert tamper(session, gone) == ["payment state", "letter"]
 
 
+def test_copies_that_refunds_and_lines_do_not_agree_about(session: Session, busy: dict[str, int]):
+    """Taken twice, called off by nothing, back on the shelf without a movement."""
+    refund = session.scalars(select(Refund).where(Refund.amount == 50)).one()
+    line = {"refund_id": refund.id, "position": 1, "quantity": 1, "posted": True}
+    assert tamper(session, insert(RefundLine).values(line)) == []
+    rows = update(RefundLine)
+    assert tamper(session, rows.values(quantity=2)) == ["refunded copies"]
+    assert tamper(session, rows.values(quantity=1, returned_at=datetime.now(UTC))) == ["returned copies"]
+    assert tamper(session, rows.values(posted=False)) == ["called off"]
+
+
 def test_every_kind_of_difference_has_been_tried():
     """A kind that is added to the audit asks for a test here."""
     named = set(re.findall(r'Difference\(\s*"([a-z ]+)"', inspect.getsource(audit)))
@@ -237,6 +248,9 @@ def test_every_kind_of_difference_has_been_tried():
         "attention",
         "letter",
         "refunds",
+        "refunded copies",
+        "called off",
+        "returned copies",
     }
 
 

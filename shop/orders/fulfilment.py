@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -59,3 +60,22 @@ def call_off(session: Session, order: Order, actor: Actor, now: datetime) -> Non
         stock.free(session, order.copies, order.id, str(actor), now)
         order.allocated = False
     timeline.note(session, order, "fulfilment_cancelled", actor, now)
+
+
+def call_off_copies(
+    session: Session, order: Order, copies: Mapping[int, int], actor: Actor, now: datetime
+) -> None:
+    """Take copies (line position → number) out of a parcel that is still to be posted; they go back to sale.
+
+    The order must be locked. When nothing remains, the parcel is called off.
+    """
+    freed = {}
+    for line in order.lines:
+        if number := copies.get(line.position, 0):
+            line.called_off += number
+            freed[line.edition_id] = number
+    session.flush()
+    stock.free(session, freed, order.id, str(actor), now)
+    timeline.note(session, order, "copies_called_off", actor, now, copies=sum(freed.values()))
+    if not order.copies:
+        call_off(session, order, actor, now)

@@ -47,7 +47,7 @@ class Order(Base):
     needs_attention: Mapped[bool] = mapped_column(default=False, index=True)
     disputed: Mapped[bool] = mapped_column(default=False)
     refunding: Mapped[bool] = mapped_column(default=False)
-    """A refund of all that is left has been decided, but not confirmed."""
+    """A refund has been decided, but not confirmed, of all that is left or of copies that are to be posted."""
     holding: Mapped[bool] = mapped_column(default=False)
     """Its copies are held."""
     allocated: Mapped[bool] = mapped_column(default=False)
@@ -91,7 +91,8 @@ class Order(Base):
 
     @property
     def copies(self) -> dict[int, int]:
-        return {line.edition_id: line.quantity for line in self.lines}
+        """What is, or was, to be posted: edition id → copies, those that were called off left out."""
+        return {line.edition_id: line.remaining for line in self.lines if line.remaining}
 
     @property
     def may_be_posted(self) -> bool:
@@ -108,7 +109,10 @@ class OrderLine(Base):
     """Copies of one edition, at the price and under the title of the day."""
 
     __tablename__ = "order_line"
-    __table_args__ = (CheckConstraint("quantity > 0 AND unit_amount > 0", name="counted"),)
+    __table_args__ = (
+        CheckConstraint("quantity > 0 AND unit_amount > 0", name="counted"),
+        CheckConstraint("called_off >= 0 AND called_off <= quantity", name="called_off"),
+    )
 
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -123,7 +127,13 @@ class OrderLine(Base):
     unit_amount: Mapped[int]
     grams: Mapped[int]
     """What one copy weighs in the post."""
+    called_off: Mapped[int] = mapped_column(default=0)
+    """Copies that were refunded before they were posted, and went back to sale."""
     order: Mapped[Order] = relationship(back_populates="lines")
+
+    @property
+    def remaining(self) -> int:
+        return self.quantity - self.called_off
 
     @property
     def unit(self) -> Money:

@@ -19,6 +19,8 @@ OVER = ("won", "lost", "warning_closed", "prevented")
 HARMLESS = ("won", "warning_closed", "prevented")
 """The money stays here (Stripe, "Dispute object", status)."""
 
+TO_ANSWER = ("warning_needs_response", "needs_response", "appeal_needs_response")
+
 LOOKS = 4
 
 Also = Callable[[Session], None]

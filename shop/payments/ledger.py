@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from shop.database import Base, add_once
 from shop.markets import SHOP_ZONE
 from shop.money import Currency, Money
+from shop.orders.models import Order
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Dispute, Payment, Refund
 
@@ -105,3 +106,16 @@ def statements(session: Session) -> list[Statement]:
         one.fees += entry.fee
         one.net += entry.net
     return sorted(found.values(), key=lambda one: (one.month, one.currency), reverse=True)
+
+
+def of_month(session: Session, month: str, currency: Currency) -> list[tuple[LedgerEntry, str | None]]:
+    """A month's movements in one currency, oldest first, with the number of the order each is about."""
+    wanted = (
+        select(LedgerEntry, Order.number)
+        .join(Payment, Payment.id == LedgerEntry.payment_id)
+        .outerjoin(Order, Order.id == Payment.order_id)
+        .where(LedgerEntry.currency == currency)
+        .order_by(LedgerEntry.at, LedgerEntry.id)
+    )
+    rows = [(entry, number) for entry, number in session.execute(wanted)]
+    return [row for row in rows if row[0].at.astimezone(SHOP_ZONE).strftime("%Y-%m") == month]

@@ -134,10 +134,32 @@ class Refund(Base):
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
     payment: Mapped[Payment] = relationship(back_populates="refunds")
+    lines: Mapped[list[RefundLine]] = relationship(order_by="RefundLine.position", lazy="selectin")
 
     @property
     def money(self) -> Money:
         return Money(self.amount, self.payment.currency)
+
+    @property
+    def awaited(self) -> int:
+        """Posted copies that it is about and that have not come back."""
+        return sum(line.quantity for line in self.lines if line.posted and line.returned_at is None)
+
+
+class RefundLine(Base):
+    """Copies that a refund is about: so many of an order's line."""
+
+    __tablename__ = "refund_line"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    refund_id: Mapped[int] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The order line's."""
+    quantity: Mapped[int]
+    posted: Mapped[bool]
+    """They had left the house when the refund was asked for."""
+    returned_at: Mapped[datetime | None]
+    """When they went back to sale: by themselves if they had not been posted, else when somebody had them back."""
 
 
 class Dispute(Base):

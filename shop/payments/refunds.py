@@ -23,6 +23,8 @@ from shop.orders.lifecycle import Action, FulfilmentState, PaymentState, after_p
 from shop.orders.models import Order, Worry
 from shop.orders.snapshot import money_fact, order_facts
 from shop.orders.timeline import Actor
+from shop.payments import copies as refunded_copies
+from shop.payments.copies import DEAD, Copies
 from shop.payments.gateway import PaymentGateway, RefundFacts
 from shop.payments.models import Payment, PaymentRole, Refund, RefundSource, RefundState
 
@@ -37,7 +39,6 @@ STATES = {
 }
 BACK = (RefundState.PENDING, RefundState.SUCCEEDED)
 """The money is on its way to the buyer."""
-DEAD = (RefundState.FAILED, RefundState.CANCELLED)
 LEASE = timedelta(minutes=3)
 LOOKS = 4
 
@@ -48,31 +49,63 @@ def refundable(session: Session, payment: Payment) -> int:
     return payment.amount - sum(refund.amount for refund in session.scalars(taken))
 
 
-def ask(session: Session, payment_id: int, amount: int, reason: str, actor: Actor, now: datetime) -> Refund:
+def ask(
+    session: Session,
+    payment_id: int,
+    amount: int,
+    reason: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    copies: Copies | None = None,
+) -> Refund:
     """Decide a refund of so many minor units; the provider is told afterwards, by ``perform``.
 
-    Raises ``WrongState`` for more than is left, and while the buyer's bank disputes the payment.
+    Raises ``WrongState`` for more than is left, and while the buyer's bank disputes the payment. ``copies`` are
+    those that the amount is the price of.
     """
     payment = session.get_one(Payment, payment_id)
     order = placing.locked(session, payment.order_id) if payment.order_id else None
     lock(session, Payment, payment_id)
+    if payment.order_id != (order.id if order else None):
+        raise WrongState("an order was rebuilt for the payment meanwhile")
     if order is not None and order.disputed:
         raise WrongState("a disputed payment cannot be refunded")
     left = refundable(session, payment)
     if not 0 < amount <= left:
         raise WrongState(f"{left} can be refunded, not {amount}")
+    if copies and (order is None or payment.role is not PaymentRole.ORDER):
+        raise WrongState("a payment that pays no order is no copy's price")
+    if copies and order and refunded_copies.price(session, order, copies) != amount:
+        raise WrongState(f"{amount} is not the price of these copies")
     refund = _row(payment, amount, reason, RefundSource.ADMIN, now)
     refund.asked_by = actor.name
     session.add(refund)
     session.flush()
     if order is not None:
-        if payment.role is PaymentRole.ORDER and amount == left:
-            order.refunding = True
+        if payment.role is PaymentRole.ORDER:
+            if copies:
+                refunded_copies.attach(session, order, refund, copies)
+            elif amount == left:
+                refunded_copies.attach_rest(session, order, refund)
+            _mark_refunding(session, order, payment)
         currency = payment.currency.value
         timeline.note(
             session, order, "refund_asked", actor, now, refund=refund.id, amount=amount, currency=currency
         )
     return refund
+
+
+def ask_copies(
+    session: Session, payment_id: int, copies: Copies, reason: str, actor: Actor, now: datetime
+) -> Refund:
+    """Decide a refund of copies (line position → number) at the order's prices, postage with the last of them."""
+    payment = session.get_one(Payment, payment_id)
+    if payment.order_id is None:
+        raise WrongState("no order, no copies")
+    order = placing.locked(session, payment.order_id)
+    amount = refunded_copies.price(session, order, copies)
+    return ask(session, payment_id, amount, reason, actor, now, copies=copies)
 
 
 def owe(session: Session, payment: Payment, amount: int, reason: str, now: datetime) -> Refund:
@@ -181,7 +214,9 @@ def _refused(session: Session, refund_id: int, code: str, now: datetime) -> None
     order = refund.payment.order
     if order is None:
         return
-    order.refunding = False
+    if refund.payment.role is PaymentRole.ORDER:
+        session.flush()
+        _mark_refunding(session, order, refund.payment)
     timeline.note(session, order, "refund_refused", timeline.STRIPE, now, refund=refund.id, code=code)
     if refundable(session, refund.payment) > 0:
         timeline.worry(session, order, Worry.REFUND_FAILED, now, cause=f"refund:{refund.id}", code=code)
@@ -234,6 +269,8 @@ def apply(
     if order is not None and version is not None and order.sync_version != version:
         return False
     lock(session, Payment, payment_id)
+    if payment.order_id != (order.id if order else None):
+        return False
     rows = list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
     changed = False
     for facts in sorted(listed, key=lambda each: (each.created is not None, each.created, each.provider_id)):
@@ -280,6 +317,7 @@ def _bring(
     if state in BACK and before not in BACK:
         timeline.note(session, order, "refunded", timeline.STRIPE, now, **entry, source=row.source.value)
         if payment.role is PaymentRole.ORDER:
+            refunded_copies.call_off(session, order, row, now)
             _write(session, order, payment, row, Kind.REFUNDED, now)
     elif state in DEAD and before not in DEAD:
         timeline.note(session, order, "refund_failed", timeline.STRIPE, now, **entry, why=facts.failure)
@@ -301,8 +339,7 @@ def _bring(
 def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund], now: datetime) -> bool:
     """Set an order's payment state from what has gone back of its payment; all of it ends an unposted order."""
     back = sum(row.amount for row in rows if row.state in BACK)
-    promised = sum(row.amount for row in rows if row.state is RefundState.OWED)
-    order.refunding = promised > 0 and back + promised >= payment.amount
+    _mark_refunding(session, order, payment)
     state = order.payment_state
     if back >= payment.amount:
         action = Action.REFUND_ALL if state is not PaymentState.REFUNDED else None
@@ -315,7 +352,17 @@ def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund]
     order.payment_state = after_payment(state, action)
     if action is Action.REFUND_ALL and order.fulfilment_state is FulfilmentState.TO_POST:
         fulfilment.call_off(session, order, timeline.SYSTEM, now)
+    elif action is Action.REFUND_ALL and rows[-1].source is RefundSource.DASHBOARD:
+        refunded_copies.attach_rest(session, order, rows[-1])
     return True
+
+
+def _mark_refunding(session: Session, order: Order, payment: Payment) -> None:
+    """Keep an order from being posted while a refund of all that is left, or of its unposted copies, is owed."""
+    owed = select(Refund).where(Refund.payment_id == payment.id, Refund.state == RefundState.OWED)
+    rows = list(session.scalars(owed))
+    whole = bool(rows) and refundable(session, payment) <= 0
+    order.refunding = whole or any(not line.posted for row in rows for line in row.lines)
 
 
 def _write(session: Session, order: Order, payment: Payment, row: Refund, kind: Kind, now: datetime) -> None:

@@ -277,6 +277,25 @@ def receive(
         _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
 
 
+def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> bool:
+    """Let money that was kept without an order pay the one rebuilt for it, if its copies are there.
+
+    Otherwise the order is over, and the money is owed back. Both rows must be locked.
+    """
+    taken = _take_copies(session, order, now)
+    payment.order_id = order.id
+    payment.role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
+    session.flush()
+    if taken:
+        _paid(session, order, payment, facts, now)
+    else:
+        order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
+        _keep_buyer(order, facts)
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
+        _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
+    return taken
+
+
 def disagreement(order: Order, facts: CheckoutFacts) -> dict[str, object]:
     """Where the provider's sums differ from what the order asked for; empty when they agree."""
     asked = (order.currency, order.books_amount, order.postage_amount, order.total.amount)

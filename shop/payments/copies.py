@@ -1,0 +1,124 @@
+"""Copies that refunds are about: how many can still be refunded, and how they come back to the shelf."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from shop import stock
+from shop.errors import WrongState
+from shop.orders import fulfilment, placing, timeline
+from shop.orders.lifecycle import FulfilmentState
+from shop.orders.models import Order
+from shop.orders.timeline import Actor
+from shop.payments.models import Payment, PaymentRole, Refund, RefundLine, RefundState
+
+DEAD = (RefundState.FAILED, RefundState.CANCELLED)
+
+Copies = Mapping[int, int]
+"""Position of an order's line → number of copies."""
+
+
+def refundable(session: Session, order: Order) -> dict[int, int]:
+    """Copies of each line that no refund has taken.
+
+    A refund that did not come about takes none, unless its copies are back on the shelf.
+    """
+    taken: Counter[int] = Counter()
+    rows = session.execute(
+        select(RefundLine, Refund.state)
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Payment.order_id == order.id)
+    )
+    for line, state in rows:
+        if state not in DEAD or line.returned_at is not None:
+            taken[line.position] += line.quantity
+    return {line.position: line.quantity - taken[line.position] for line in order.lines}
+
+
+def price(session: Session, order: Order, copies: Copies) -> int:
+    """What copies cost the buyer, in minor units: as on the order; postage with the last of them only.
+
+    Raises ``WrongState`` for copies that cannot be refunded, or for none.
+    """
+    left = refundable(session, order)
+    wanted = {position: number for position, number in copies.items() if number}
+    if not wanted or order.fulfilment_state not in (FulfilmentState.TO_POST, FulfilmentState.POSTED):
+        raise WrongState(f"{order.number}: no copies")
+    if any(not 0 < number <= left.get(position, 0) for position, number in wanted.items()):
+        raise WrongState(f"{order.number}: {left} can be refunded, not {wanted}")
+    units = {line.position: line.unit_amount for line in order.lines}
+    amount = sum(units[position] * number for position, number in wanted.items())
+    return amount + (order.postage_amount if is_rest(left, wanted) else 0)
+
+
+def is_rest(left: Copies, wanted: Copies) -> bool:
+    """Whether nothing is left beside what is wanted."""
+    return all(wanted.get(position, 0) == number for position, number in left.items())
+
+
+def attach(session: Session, order: Order, refund: Refund, copies: Copies) -> None:
+    """Write down which copies a refund is about. The order must be locked."""
+    posted = order.fulfilment_state is FulfilmentState.POSTED
+    for position, number in sorted(copies.items()):
+        if number:
+            session.add(RefundLine(refund_id=refund.id, position=position, quantity=number, posted=posted))
+    session.flush()
+    session.refresh(refund, ["lines"])
+
+
+def attach_rest(session: Session, order: Order, refund: Refund) -> None:
+    """A refund of all that is left of a posted order is about every copy that was posted and not refunded."""
+    if order.fulfilment_state is not FulfilmentState.POSTED or refund.lines:
+        return
+    attach(session, order, refund, refundable(session, order))
+
+
+def call_off(session: Session, order: Order, refund: Refund, now: datetime) -> bool:
+    """Give the unposted copies of a refund back to sale, now that the provider has confirmed it; once."""
+    lines = [line for line in refund.lines if not line.posted and line.returned_at is None]
+    if not lines or order.fulfilment_state is not FulfilmentState.TO_POST:
+        return False
+    for line in lines:
+        line.returned_at = now
+    copies = {line.position: line.quantity for line in lines}
+    fulfilment.call_off_copies(session, order, copies, timeline.SYSTEM, now)
+    return True
+
+
+def put_back(session: Session, refund_id: int, actor: Actor, now: datetime) -> int:
+    """The posted copies of a refund have come back and stand on the shelf; answers how many.
+
+    Raises ``WrongState`` when they stand there already, or when other refunds have taken them meanwhile.
+    """
+    refund = session.get_one(Refund, refund_id)
+    if refund.payment.order_id is None or refund.payment.role is not PaymentRole.ORDER:
+        raise WrongState(f"refund {refund_id} is about no copies")
+    order = placing.locked(session, refund.payment.order_id)
+    session.refresh(refund)
+    left = refundable(session, order)
+    came = dict(
+        iter(
+            session.execute(
+                update(RefundLine)
+                .where(RefundLine.refund_id == refund_id, RefundLine.posted, RefundLine.returned_at.is_(None))
+                .values(returned_at=now)
+                .returning(RefundLine.position, RefundLine.quantity)
+            )
+        )
+    )
+    if not came:
+        raise WrongState(f"the copies of refund {refund_id} are back already")
+    if refund.state in DEAD and any(number > left.get(position, 0) for position, number in came.items()):
+        raise WrongState(f"the copies of refund {refund_id} were taken by another")
+    editions = {line.position: line.edition_id for line in order.lines}
+    copies = {editions[position]: number for position, number in came.items()}
+    stock.take_back(session, copies, order.id, f"refund:{refund_id}", str(actor), now)
+    number = sum(came.values())
+    timeline.note(session, order, "copies_back", actor, now, refund=refund_id, copies=number)
+    return number

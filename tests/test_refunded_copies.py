@@ -1,0 +1,255 @@
+"""Refunds by copies: no copy is refunded twice, posted without being paid for, or put back on the shelf twice."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from shop.database import transact
+from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
+from shop.letters.models import Kind
+from shop.orders import fulfilment, timeline
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import Order
+from shop.payments import copies, refunds
+from shop.payments.models import RefundState
+from tests.factories import Catalogue, make_paid_order
+from tests.fake_gateway import FakeGateway
+from tests.till import at_once, counters, differences, letters, payments, story
+from tests.till import refunds as rows
+
+ADMIN = timeline.admin("Vera Keeper")
+REASON = "requested_by_customer"
+FULL, FULL_RUSSIAN = (40, 0, 0), (25, 0, 0)
+"""Nothing is promised and nothing has left."""
+PAPERBACK, RUSSIAN = 1, 2
+
+
+@pytest.fixture
+def order(session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime) -> Order:
+    """Two paperbacks and one Russian copy to London, paid, not posted."""
+    gateway.now = now
+    order = make_paid_order(session, gateway, now, paperback=2, russian=1)
+    assert [line.quantity for line in order.lines] == [2, 1]
+    return order
+
+
+def ask(session: Session, order: Order, wanted: dict[int, int], now: datetime) -> int:
+    return transact(session, refunds.ask_copies, payments(session, order)[0].id, wanted, REASON, ADMIN, now).id
+
+
+def refund(session: Session, gateway: FakeGateway, order: Order, wanted: dict[int, int], now: datetime) -> int:
+    asked = ask(session, order, wanted, now)
+    refunds.perform(session, gateway, asked, now)
+    look(session, order)
+    return asked
+
+
+def post(session: Session, order: Order, now: datetime) -> None:
+    transact(session, fulfilment.post, order.id, "Royal Mail", "AB123", ADMIN, now)
+    look(session, order)
+
+
+def look(session: Session, order: Order) -> None:
+    session.rollback()
+    session.expire_all()
+    session.refresh(order)
+
+
+def test_unposted_copies_go_back_to_sale_when_stripe_confirms_and_the_rest_is_posted(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = ask(session, order, {PAPERBACK: 1}, now)
+    look(session, order)
+    assert order.refunding
+    assert not order.may_be_posted
+    assert counters(session, catalogue.paperback) == (40, 0, 2)
+    refunds.perform(session, gateway, asked, now)
+    look(session, order)
+    assert (order.payment_state, order.fulfilment_state) == (PaymentState.PART_REFUNDED, FulfilmentState.TO_POST)
+    assert counters(session, catalogue.paperback) == (40, 0, 1)
+    assert rows(session)[0].amount == order.lines[0].unit_amount
+    assert order.copies == {catalogue.paperback: 1, catalogue.russian: 1}
+    assert story(session, order)[-3:] == ["refund_asked", "refunded", "copies_called_off"]
+    post(session, order, now)
+    assert counters(session, catalogue.paperback) == (39, 0, 0)
+    assert counters(session, catalogue.russian) == (24, 0, 0)
+    assert differences(session) == []
+
+
+def test_the_last_copies_take_the_postage_and_end_the_order(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    refund(session, gateway, order, {PAPERBACK: 2}, now)
+    refund(session, gateway, order, {RUSSIAN: 1}, now)
+    assert rows(session)[1].amount == order.lines[1].unit_amount + order.postage_amount
+    assert (order.payment_state, order.fulfilment_state) == (PaymentState.REFUNDED, FulfilmentState.CANCELLED)
+    assert (counters(session, catalogue.paperback), counters(session, catalogue.russian)) == (FULL, FULL_RUSSIAN)
+    assert len(letters(session, Kind.REFUNDED)) == 2
+    assert differences(session) == []
+
+
+@pytest.mark.parametrize("wanted", [{}, {1: 0}, {1: 3}, {3: 1}, {1: -1}, {1: 1, 2: 2}])
+def test_copies_that_are_not_there_are_not_refunded(
+    session: Session, order: Order, now: datetime, wanted: dict[int, int]
+):
+    with pytest.raises(WrongState):
+        ask(session, order, wanted, now)
+    assert rows(session) == []
+
+
+@pytest.mark.parametrize("posted", [False, True])
+def test_no_copy_is_refunded_twice(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime, posted: bool
+):
+    if posted:
+        post(session, order, now)
+    refund(session, gateway, order, {PAPERBACK: 1}, now)
+    with pytest.raises(WrongState):
+        ask(session, order, {PAPERBACK: 2}, now)
+    refund(session, gateway, order, {PAPERBACK: 1}, now)
+    with pytest.raises(WrongState):
+        ask(session, order, {PAPERBACK: 1}, now)
+    assert differences(session) == []
+
+
+def test_many_asking_for_one_copy_at_once_get_one_refund(
+    app: Flask, session: Session, catalogue: Catalogue, order: Order, now: datetime
+):
+    payment_id = payments(session)[0].id
+    session.rollback()
+    found = at_once(
+        app, 6, lambda s, _: transact(s, refunds.ask_copies, payment_id, {RUSSIAN: 1}, REASON, ADMIN, now).id
+    )
+    assert sum(isinstance(each, WrongState) for each in found) == 5, found
+    assert len(rows(session)) == 1
+
+
+def test_copies_cannot_cost_more_than_is_left(session: Session, gateway: FakeGateway, order: Order, now: datetime):
+    total = order.total.amount
+    transact(session, refunds.ask, payments(session)[0].id, total - 100, REASON, ADMIN, now)
+    with pytest.raises(WrongState):
+        ask(session, order, {PAPERBACK: 1}, now)
+
+
+def test_copies_of_a_refused_refund_are_posted_after_all(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    gateway.before.extend([GatewayRefused("insufficient_funds")])
+    refund(session, gateway, order, {PAPERBACK: 1}, now)
+    assert rows(session)[0].state is RefundState.FAILED
+    assert not order.refunding
+    assert counters(session, catalogue.paperback) == (40, 0, 2)
+    assert copies.refundable(session, order) == {1: 2, 2: 1}
+    assert differences(session) == []
+
+
+def test_copies_of_a_refund_that_failed_later_stay_on_sale(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    refund(session, gateway, order, {PAPERBACK: 1}, now)
+    gateway.fail_refund(next(iter(gateway.refunds)))
+    for _ in range(2):
+        refunds.learn(session, gateway, payments(session)[0].intent_id, now)
+    look(session, order)
+    assert order.payment_state is PaymentState.PAID
+    assert order.needs_attention
+    assert counters(session, catalogue.paperback) == (40, 0, 1)
+    assert copies.refundable(session, order) == {1: 1, 2: 1}
+    assert differences(session) == []
+
+
+def test_an_answer_that_was_lost_calls_copies_off_once(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = ask(session, order, {PAPERBACK: 1}, now)
+    gateway.after.append(GatewayUnavailable("no answer"))
+    with pytest.raises(GatewayUnavailable):
+        refunds.perform(session, gateway, asked, now)
+    look(session, order)
+    assert not order.may_be_posted
+    refunds.perform(session, gateway, asked, now + timedelta(hours=1))
+    refunds.learn(session, gateway, payments(session)[0].intent_id, now)
+    assert counters(session, catalogue.paperback) == (40, 0, 1)
+    assert len(gateway.refunds) == 1
+    assert differences(session) == []
+
+
+def test_all_of_it_going_back_in_the_dashboard_meanwhile_frees_each_copy_once(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = ask(session, order, {PAPERBACK: 1}, now)
+    gateway.refund_in_dashboard(payments(session)[0].intent_id, order.total.amount)
+    refunds.perform(session, gateway, asked, now)
+    look(session, order)
+    assert (order.payment_state, order.fulfilment_state) == (PaymentState.REFUNDED, FulfilmentState.CANCELLED)
+    assert (counters(session, catalogue.paperback), counters(session, catalogue.russian)) == (FULL, FULL_RUSSIAN)
+    assert differences(session) == []
+
+
+@pytest.mark.parametrize("by", ["copies", "all", "dashboard"])
+def test_posted_copies_come_back_when_somebody_says_so_and_once(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime, by: str
+):
+    post(session, order, now)
+    payment = payments(session)[0]
+    if by == "copies":
+        refund(session, gateway, order, {PAPERBACK: 2, RUSSIAN: 1}, now)
+    elif by == "all":
+        asked = transact(session, refunds.ask, payment.id, payment.amount, REASON, ADMIN, now).id
+        refunds.perform(session, gateway, asked, now)
+    else:
+        gateway.refund_in_dashboard(payment.intent_id, payment.amount)
+        refunds.learn(session, gateway, payment.intent_id, now)
+    [made] = rows(session)
+    assert made.awaited == 3
+    assert counters(session, catalogue.paperback) == (38, 0, 0)
+    assert transact(session, copies.put_back, made.id, ADMIN, now) == 3
+    assert (counters(session, catalogue.paperback), counters(session, catalogue.russian)) == (FULL, FULL_RUSSIAN)
+    with pytest.raises(WrongState):
+        transact(session, copies.put_back, made.id, ADMIN, now)
+    assert counters(session, catalogue.paperback) == FULL
+    assert story(session, order).count("copies_back") == 1
+    look(session, order)
+    assert made.awaited == 0
+    assert order.fulfilment_state is FulfilmentState.POSTED
+    assert differences(session) == []
+
+
+def test_many_saying_at_once_that_copies_are_back_put_them_back_once(
+    app: Flask, session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    post(session, order, now)
+    asked = refund(session, gateway, order, {PAPERBACK: 1}, now)
+    session.rollback()
+    found = at_once(app, 6, lambda s, _: transact(s, copies.put_back, asked, ADMIN, now))
+    assert sum(isinstance(each, WrongState) for each in found) == 5, found
+    assert counters(session, catalogue.paperback) == (39, 0, 0)
+    assert differences(session) == []
+
+
+def test_a_copy_of_a_failed_refund_and_of_the_next_one_comes_back_once(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    post(session, order, now)
+    first = refund(session, gateway, order, {RUSSIAN: 1}, now)
+    gateway.fail_refund(next(iter(gateway.refunds)))
+    refunds.learn(session, gateway, payments(session)[0].intent_id, now)
+    second = refund(session, gateway, order, {RUSSIAN: 1}, now)
+    transact(session, copies.put_back, second, ADMIN, now)
+    with pytest.raises(WrongState):
+        transact(session, copies.put_back, first, ADMIN, now)
+    assert counters(session, catalogue.russian) == FULL_RUSSIAN
+    assert differences(session) == []
+
+
+def test_unposted_copies_are_not_put_back_by_hand(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = refund(session, gateway, order, {RUSSIAN: 1}, now)
+    with pytest.raises(WrongState):
+        transact(session, copies.put_back, asked, ADMIN, now)
+    assert counters(session, catalogue.russian) == FULL_RUSSIAN
