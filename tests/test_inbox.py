@@ -462,6 +462,13 @@ def test_an_event_of_the_other_mode_is_not_worked(stripe_client: Client, session
     assert [(event.state, event.outcome) for event in events(session)] == [(InboxState.DONE, "other_mode")]
 
 
+def test_a_webhook_may_be_larger_than_any_form(stripe_client: Client, session: Session):
+    """Stripe's events are some kilobytes, but nobody has promised that."""
+    body = json.dumps({**EVENT, "type": "payment_intent.created", "padding": "x" * 500_000}).encode()
+    assert send(stripe_client, body, sign(body)).status_code == 200
+    assert len(events(session)) == 1
+
+
 @pytest.mark.parametrize("size", [512 * 1024 + 1, 3_000_000])
 def test_a_huge_body_is_refused(stripe_client: Client, session: Session, size: int):
     body = b" " * size
