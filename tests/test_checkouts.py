@@ -206,6 +206,34 @@ def test_cancelling_closes_the_page_first(
     assert differences(session) == []
 
 
+class Hasty(FakeGateway):
+    """Its message that a page is closed is worked before the answer to whoever closed it."""
+
+    def __init__(self, app: Flask, now: datetime) -> None:
+        super().__init__()
+        self.engine, self.now = engine_of(app), now
+
+    def close_checkout(self, checkout_id: str) -> CheckoutFacts:
+        facts = super().close_checkout(checkout_id)
+        with Session(self.engine) as session:
+            settling.learn(session, self, checkout_id, self.now)
+        return facts
+
+
+def test_an_order_is_cancelled_even_when_the_providers_message_is_quicker(
+    app: Flask, session: Session, catalogue: Catalogue, now: datetime
+):
+    hasty = Hasty(app, now)
+    order = make_order(session, now=now)
+    page_of(session, hasty, order, now)
+    checkouts.cancel(session, hasty, order.id, BUYER, now)
+    session.refresh(order)
+    assert order.payment_state is PaymentState.CANCELLED
+    assert story(session, order)[-2:] == ["expired", "cancelled"]
+    assert counters(session, catalogue.paperback)[1:] == (0, 0)
+    assert differences(session) == []
+
+
 def test_cancelling_without_an_answer_keeps_the_copies(
     session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
 ):

@@ -56,6 +56,8 @@ PAYMENT: dict[tuple[PaymentState, Action], PaymentState] = {
     (P.AWAITING, A.FAIL): P.FAILED,
     (P.AWAITING, A.EXPIRE): P.EXPIRED,
     (P.AWAITING, A.CANCEL): P.CANCELLED,
+    # The page that a buyer cancels is closed at Stripe, whose message about it may be quicker than we are.
+    (P.EXPIRED, A.CANCEL): P.CANCELLED,
     (P.PROCESSING, A.PAY): P.PAID,
     (P.PROCESSING, A.FAIL): P.FAILED,
     # Late money revives the order or is refunded; it is never lost.

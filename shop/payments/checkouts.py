@@ -148,6 +148,7 @@ def close_pages(
         CheckoutAttempt.order_id == order_id, CheckoutAttempt.state == AttemptState.OPEN
     )
     checkouts = [each for each in session.scalars(open_pages) if each]
+    awaiting = session.get_one(Order, order_id).payment_state is PaymentState.AWAITING
     session.rollback()
     ended = [gateway.close_checkout(checkout_id) for checkout_id in checkouts]
 
@@ -155,6 +156,11 @@ def close_pages(
         for facts in ended:
             settling.apply(s, gateway, facts, now, lapsing=False)
         order = placing.locked(s, order_id)
+        if action is Action.CANCEL and awaiting and order.payment_state is PaymentState.EXPIRED:
+            # The provider's own message that the page is closed was quicker: it is cancelled all the same.
+            order.payment_state = after_payment(order.payment_state, action)
+            timeline.note(s, order, order.payment_state.value, actor, now)
+            return
         if order.payment_state is not PaymentState.AWAITING or order.needs_attention or _live(s, order_id):
             return
         placing.let_go(s, order, now)
