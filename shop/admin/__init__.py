@@ -10,14 +10,17 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    evidence,
     inbox,
     letters,
     libraries,
     money,
     orders,
     parcels,
+    refunding,
     setup,
     signing,
+    statements,
     stock,
     tariffs,
     today,
@@ -26,7 +29,22 @@ from shop.admin import (
 from shop.admin.desk import desk
 from shop.admin.naming import edition_name, language_name
 
-PAGES = (inbox, letters, libraries, money, orders, parcels, setup, signing, stock, tariffs, today)
+PAGES = (
+    evidence,
+    inbox,
+    letters,
+    libraries,
+    money,
+    orders,
+    parcels,
+    refunding,
+    setup,
+    signing,
+    statements,
+    stock,
+    tariffs,
+    today,
+)
 """Every module that adds pages to the desk."""
 
 

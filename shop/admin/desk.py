@@ -79,7 +79,7 @@ def enter() -> ResponseReturnValue | None:
     found = _signed_in()
     if found is not None:
         g.person = found
-        _speak(found.language)
+        speak(found.language)
     if found is None and request.endpoint not in OPEN:
         wanted = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("admin.sign_in", next=wanted if wanted != "/admin/" else None))
@@ -92,10 +92,11 @@ def _begin() -> None:
     """Nobody yet, in the language that the address or the browser asks for."""
     g.person = None
     asked = request.args.get("language", "")
-    _speak(asked if asked in LANGUAGES else negotiate(request.accept_languages).language)
+    speak(asked if asked in LANGUAGES else negotiate(request.accept_languages).language)
 
 
-def _speak(chosen: str) -> None:
+def speak(chosen: str) -> None:
+    """Go on in this language."""
     if chosen not in LANGUAGES:
         chosen = "en"
     g.language = chosen

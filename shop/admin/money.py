@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import joinedload
 
+from shop.admin import words
 from shop.admin.desk import desk, locale, person
-from shop.admin.words import REFUND_REASONS
 from shop.database import transact
-from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
+from shop.errors import GatewayError, WrongState
 from shop.extensions import db, gateway, now
 from shop.markets import write_money
-from shop.money import Money
-from shop.payments import refunds
+from shop.orders.lifecycle import PaymentState
+from shop.payments import copies, orphans
 from shop.payments.models import Payment, Refund, RefundState
 
 UNCONFIRMED_REFUNDS = Refund.state.in_((RefundState.OWED, RefundState.PENDING))
@@ -44,45 +45,45 @@ def money_page() -> ResponseReturnValue:
     return render_template("admin/money.html", underway=list(underway), orphans=list(orphans))
 
 
-@desk.get("/payments/<int:payment_id>/refund")
-def refund_page(payment_id: int) -> ResponseReturnValue:
-    """Ask once more before money goes back."""
-    return _confirmation(_find(payment_id))
-
-
-@desk.post("/payments/<int:payment_id>/refund")
-def refund(payment_id: int) -> ResponseReturnValue:
-    """Give back all that is left of a payment; whoever comes second finds nothing left."""
-    session, who, at = db.session(), person(), now()
-    _find(payment_id)
-    reason, shown = request.form.get("reason", ""), request.form.get("amount", "")
-    if reason not in REFUND_REASONS:
-        return _confirmation(_find(payment_id), 422, _("Please choose a reason."))
-
-    def decide(s: Session) -> int:
-        payment = s.get_one(Payment, payment_id)
-        left = refunds.refundable(s, payment)
-        if left <= 0 or str(left) != shown:
-            raise WrongState(f"payment {payment_id}: {left} is left, {shown} was shown")
-        return refunds.ask(s, payment_id, left, reason, who.actor, at).id
-
+@desk.post("/payments/<int:payment_id>/rebuild")
+def rebuild(payment_id: int) -> ResponseReturnValue:
+    """Rebuild the order that an ownerless payment was made for."""
+    session, actor = db.session(), person().actor
+    find_payment(payment_id)
     try:
-        refund_id = transact(session, decide)
+        order = orphans.rebuild(session, gateway(), payment_id, actor, now())
+    except orphans.NotRebuildable as error:
+        flash(words.OBSTACLE[error.obstacle], "warning")
+    except GatewayError:
+        session.rollback()
+        flash(_("Stripe could not be asked about this payment. Please try again later."), "warning")
+    else:
+        if order.payment_state is PaymentState.PAID:
+            flash(_("The order was rebuilt. The buyer gets a letter."))
+        else:
+            flash(_("The order was rebuilt, but its copies are gone: the money goes back."), "warning")
+        return redirect(url_for("admin.order_page", number=order.number), code=303)
+    return redirect(url_for("admin.money_page"), code=303)
+
+
+@desk.post("/refunds/<int:refund_id>/back")
+def copies_back(refund_id: int) -> ResponseReturnValue:
+    """Posted copies have come back and stand on the shelf."""
+    session, actor, at = db.session(), person().actor, now()
+    found = session.get(Refund, refund_id) if refund_id < 2**31 else None
+    if found is None or found.payment.order is None:
+        abort(404)
+    number = found.payment.order.number
+    try:
+        came = transact(session, copies.put_back, refund_id, actor, at)
     except WrongState:
-        return _confirmation(_find(payment_id), 409, _("What can be refunded has changed meanwhile."))
-    try:
-        refunds.perform(session, gateway(), refund_id, at)
-    except GatewayUnavailable:
-        session.rollback()
-    except GatewayRefused as error:
-        session.rollback()
-        flash(_("Stripe refused the refund: %(code)s.", code=error.code), "warning")
-        return redirect(_back(_find(payment_id)), code=303)
-    _tell(session.get_one(Refund, refund_id, populate_existing=True))
-    return redirect(_back(_find(payment_id)), code=303)
+        flash(_("These copies are back on the shelf already."), "warning")
+    else:
+        flash(ngettext("%(num)d copy is on the shelf again.", "%(num)d copies are on the shelf again.", came))
+    return redirect(url_for("admin.order_page", number=number), code=303)
 
 
-def _tell(made: Refund) -> None:
+def tell(made: Refund) -> None:
     """Say what has become of a refund so far."""
     written = write_money(made.money, locale())
     if made.state is RefundState.SUCCEEDED:
@@ -101,31 +102,14 @@ def _tell(made: Refund) -> None:
         flash(_("The refund of %(sum)s failed. The money is still with you.", sum=written), "warning")
 
 
-def _find(payment_id: int) -> Payment:
+def find_payment(payment_id: int) -> Payment:
     payment = db.session().get(Payment, payment_id) if payment_id < 2**31 else None
     if payment is None:
         abort(404)
     return payment
 
 
-def _back(payment: Payment) -> str:
+def back_from(payment: Payment) -> str:
     if payment.order is None:
         return url_for("admin.money_page")
     return url_for("admin.order_page", number=payment.order.number)
-
-
-def _confirmation(payment: Payment, status: int = 200, problem: str = "") -> tuple[str, int]:
-    left = Money(refunds.refundable(db.session(), payment), payment.currency)
-    if payment.order is not None and payment.order.disputed:
-        status, problem = 409, _("The buyer’s bank disputes this payment. Answer it in Stripe’s dashboard first.")
-    elif left.amount <= 0 and not problem:
-        status, problem = 409, _("Nothing of this payment is left to refund.")
-    page = render_template(
-        "admin/refund.html",
-        payment=payment,
-        left=left,
-        reasons=REFUND_REASONS,
-        back=_back(payment),
-        problem=problem,
-    )
-    return page, status

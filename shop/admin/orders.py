@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session, selectinload
 from shop.admin.desk import desk
 from shop.admin.forms import PostForm
 from shop.admin.listing import listing
-from shop.extensions import db
+from shop.extensions import db, gateway
 from shop.letters.models import Letter
 from shop.orders import numbers
 from shop.orders.folding import fold
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order
-from shop.payments import refunds
+from shop.payments import ledger, refunds
+from shop.payments.ledger import LedgerEntry
 from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
 
 ATTENTION = or_(Order.needs_attention, Order.disputed)
@@ -57,6 +58,8 @@ class Received:
     payment: Payment
     refunds: Sequence[Refund]
     left: int
+    movements: Sequence[LedgerEntry] = ()
+    """Those of Stripe's account, with fee and net."""
 
     @property
     def is_surplus(self) -> bool:
@@ -112,12 +115,21 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
     page = render_template(
         "admin/order.html",
         order=order,
-        payments=[Received(each, each.refunds, refunds.refundable(session, each)) for each in received],
+        payments=[
+            Received(each, each.refunds, refunds.refundable(session, each), ledger.of_payment(session, each.id))
+            for each in received
+        ],
         letters=list(letters),
         disputes=list(disputes),
         attempts=list(attempts),
         open_concerns=[each for each in order.concerns if each.settled_at is None],
         form=form or PostForm(),
+        dashboard=f"https://dashboard.stripe.com/{'' if gateway().livemode else 'test/'}payments",
         problem=problem,
     )
     return page, status
+
+
+def _received(session: Session, payment: Payment) -> Received:
+    left = refunds.refundable(session, payment)
+    return Received(payment, payment.refunds, left, ledger.of_payment(session, payment.id))

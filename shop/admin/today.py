@@ -9,7 +9,7 @@ from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from shop.admin.desk import desk
 from shop.admin.letters import not_delivered
@@ -23,7 +23,8 @@ from shop.letters.models import Letter
 from shop.libraries.models import LibraryOrder
 from shop.markets import SHOP_ZONE
 from shop.orders.models import Order
-from shop.payments.models import InboxEvent, InboxState, Payment, Refund
+from shop.payments.disputes import TO_ANSWER
+from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refund
 from shop.stock import Stock
 from shop.trader import SHOP, Trader
 
@@ -50,9 +51,16 @@ def today() -> ResponseReturnValue:
         "admin/today.html",
         tasks=_tasks(session),
         waiting=waiting,
+        disputes=_disputes(session),
         day=now().astimezone(SHOP_ZONE).date(),
         shown=SHOWN,
     )
+
+
+def _disputes(session: Session) -> list[Dispute]:
+    """Disputes that the bank expects an answer to, the most urgent first."""
+    wanted = select(Dispute).where(Dispute.status.in_(TO_ANSWER)).options(joinedload(Dispute.payment))
+    return list(session.scalars(wanted.order_by(Dispute.due_by, Dispute.id).limit(SHOWN)))
 
 
 def post_by(paid_at: datetime, days: int) -> date:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 
 from shop.admin.desk import locale
 from shop.letters.models import Kind, LetterState
@@ -16,6 +17,7 @@ from shop.money import Currency, Money
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import TimelineEntry, Worry
 from shop.payments.models import AttemptState, InboxState, RefundSource, RefundState
+from shop.payments.orphans import Obstacle
 from shop.stock import Movement
 
 PAYMENT = {
@@ -137,6 +139,26 @@ DISPUTE = {
     "won": _l("won"),
     "lost": _l("lost"),
     "prevented": _l("prevented"),
+    "appeal_needs_response": _l("lost; an appeal can be made"),
+    "appeal_under_review": _l("an appeal under review"),
+}
+
+LEDGER = {
+    "charge": _l("payments"),
+    "refund": _l("refunds"),
+    "refund_failure": _l("refunds that failed"),
+    "dispute": _l("disputes"),
+    "dispute_reversal": _l("disputes won"),
+    "fee": _l("other fees"),
+}
+"""Stripe's reporting categories that a bookshop meets."""
+
+OBSTACLE = {
+    Obstacle.NO_ORPHAN: _l("This payment is not waiting for an order."),
+    Obstacle.REFUNDED: _l("Some of this money has gone back or is about to: the order is not rebuilt."),
+    Obstacle.MARK: _l("The payment does not say clearly what was ordered: the order cannot be rebuilt."),
+    Obstacle.NUMBER_TAKEN: _l("An order with this number is known already: it is not rebuilt."),
+    Obstacle.SUMS: _l("What was paid cannot be split into the prices of the copies: the order cannot be rebuilt."),
 }
 
 LETTER = {
@@ -225,6 +247,16 @@ def refund_reason(word: str) -> str:
     return str(known) if known else word
 
 
+def sum_of(amount: int, currency: Currency) -> str:
+    """Minor units of a currency as the desk writes them."""
+    return write_money(Money(amount, currency), locale())
+
+
+def ledger_kind(word: str) -> str:
+    """What a movement of money at Stripe is called; its own word for one that is not known."""
+    return str(LEDGER.get(word, word))
+
+
 def worry(word: str) -> str:
     """A worry's short name; the word itself for one that is no longer known."""
     return str(WORRY[Worry(word)][0]) if word in set(Worry) else word
@@ -288,6 +320,17 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "attention": lambda d: _("Needs attention: %(worry)s.", worry=worry(str(d.get("worry", "")))),
     "attention_settled": lambda d: _("Was looked at: %(worry)s.", worry=worry(str(d.get("worry", "")))),
     "concern": lambda d: _("Something about this order needs a look."),
+    "copies_called_off": lambda d: ngettext(
+        "%(num)d copy went back to sale before it was posted.",
+        "%(num)d copies went back to sale before they were posted.",
+        int(d.get("copies", 0)),
+    ),
+    "copies_back": lambda d: ngettext(
+        "%(num)d copy came back and stands on the shelf.",
+        "%(num)d copies came back and stand on the shelf.",
+        int(d.get("copies", 0)),
+    ),
+    "rebuilt": lambda d: _("The order was rebuilt from what Stripe knows of its payment."),
     "dispute_opened": lambda d: _("The buyer’s bank disputes the payment."),
     "dispute_changed": _dispute,
     "letter_resent": _letter,
