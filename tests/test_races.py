@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
+from shop.errors import WrongState
 from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
@@ -137,7 +139,8 @@ def test_several_workers_and_a_person_give_each_refund_back_once(live_shop: Live
         with live_shop.session() as session:
             order_id = order_of(session, url).id
             paid = session.scalars(select(Payment.id).where(Payment.order_id == order_id)).one()
-            transact(session, refunds.ask, paid, 2550, "", ADMIN, moment_of(session, order_id))
+            with suppress(WrongState):  # the dashboard was faster, and that is known already
+                transact(session, refunds.ask, paid, 2550, "", ADMIN, moment_of(session, order_id))
 
     def in_the_dashboard(url: str) -> None:
         with live_shop.session() as session:
