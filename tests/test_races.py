@@ -241,7 +241,7 @@ def test_a_small_storm_ends_settled_and_agrees_with_stripe_to_the_penny(live_sho
             ).all()
             assert len(letters) == len(paying) <= 1
     for fate, url in ended:
-        if fate in ("declined", "leaves"):
+        if fate in ("declined", "leaves", "cancels"):
             live_shop.sandbox.control(f"sessions/{page_id(url)}", {"do": "expire"}, status=None)
     is_settled(live_shop)
     with live_shop.session() as session:
