@@ -99,6 +99,7 @@ class Worker:
         except SQLAlchemyError:
             log.exception("%s: the database", name)
         except Exception:
+            # A mistake in one duty must not end the process that delivers everybody's letters.
             log.exception("%s", name)
         finally:
             db.session.rollback()

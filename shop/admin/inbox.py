@@ -58,7 +58,8 @@ def replay(event_id: str) -> ResponseReturnValue:
         session.rollback()
         flash(_("Stripe refused to show what the message is about: %(code)s.", code=error.code), "warning")
     except Exception:
-        session.rollback()  # kept with the event, which stays failed
+        # The event stays failed with its error, and whoever pressed the button is told.
+        session.rollback()
         log.exception("event %s could not be worked", event_id)
         flash(_("The message still cannot be worked."), "warning")
     else:

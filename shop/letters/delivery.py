@@ -192,6 +192,7 @@ def _can_be_written(writer: Writer, letter: Letter) -> bool:
     try:
         writer.write([letter])
     except Exception:
+        # Whatever a template raises, it is this one letter's: it is marked failed, and the rest is delivered.
         log.exception("letter %s could not be written", letter.id)
         return False
     return True

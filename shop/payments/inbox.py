@@ -162,7 +162,8 @@ def work_due(session: Session, gateway: PaymentGateway, now: datetime) -> int:
         try:
             work(session, gateway, event_id, now)
         except Exception:
-            log.exception("event %s could not be worked", event_id)  # kept as failed, with its error, by work()
+            # work() has kept it as failed, with its error and its next try; the others must not wait for it.
+            log.exception("event %s could not be worked", event_id)
     return len(found)
 
 

@@ -91,6 +91,7 @@ def _answer(call: Call, keys: Keys) -> Response:
         status = error.code or 500
         body = _error(world, ApiError(status, error.name), call.request_id)
     except Exception:
+        # A caller of an API is owed an answer; the call's row in the log says that the mistake is the sandbox's.
         traceback.print_exc()
         call.error = "the sandbox itself failed"
         status, body = 500, _error(world, Fault(500).error(), call.request_id)
