@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope
 from aiosmtpd.smtp import Session as Conversation
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from shop.bibliography.romanisation import ala_lc
@@ -320,6 +320,45 @@ def test_workers_racing_send_each_letter_once(app: Flask, session: Session) -> N
     assert len(to_the_shopkeeper) == 1
     sent = [letter for letter in letters(session) if letter.state is LetterState.SENT]
     assert len(sent) == sum(counts)
+
+
+def test_a_letter_that_goes_out_while_the_next_is_weighed_counts(app: Flask, session: Session) -> None:
+    """However late the first one is marked as sent, the second waits (PostgreSQL; SQLite's writers queue)."""
+    if engine_of(app).dialect.name == "sqlite":
+        return
+    make_admin(session)
+    tell(session, "RR-1")
+    handed_over, may_end = threading.Event(), threading.Event()
+
+    class Slow(FakeMailer):
+        def send(self, message: EmailMessage) -> None:
+            super().send(message)
+            handed_over.set()
+            may_end.wait(10)
+
+    def first() -> None:
+        with Session(engine_of(app)) as own:
+            deliver_due(own, Slow(), WRITER, NOW)
+
+    other = threading.Thread(target=first)
+    other.start()
+    assert handed_over.wait(10)
+    tell(session, "RR-2")
+
+    def ends_just_then(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "max(letter.sent_at)" in statement and not may_end.is_set():
+            may_end.set()
+            other.join(10)
+
+    mailer = FakeMailer()
+    event.listen(engine_of(app), "after_cursor_execute", ends_just_then)
+    try:
+        assert deliver_due(session, mailer, WRITER, NOW) == 0
+    finally:
+        event.remove(engine_of(app), "after_cursor_execute", ends_just_then)
+        may_end.set()
+        other.join(10)
+    assert mailer.sent == []
 
 
 def test_a_letter_that_cannot_be_written_fails_alone(session: Session, caplog: pytest.LogCaptureFixture) -> None:

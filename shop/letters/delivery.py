@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import transact
@@ -140,13 +140,11 @@ def _joins_later(session: Session, first: Letter, now: datetime) -> datetime | N
     """When the shopkeeper may be written to again, if he was within the last ten minutes, or is being just now."""
     session.execute(select(Admin.id).where(Admin.email == first.recipient).with_for_update())
     to_him = (Letter.recipient == first.recipient, Letter.kind.in_(SHOPKEEPER), Letter.copy == 0)
-    last = session.scalar(select(func.max(Letter.sent_at)).where(*to_him))
-    being_sent = session.scalar(
-        select(func.count())
-        .select_from(Letter)
-        .where(*to_him, Letter.state == LetterState.OWED, Letter.claimed_until > now)
-    )
-    if being_sent:
+    # One statement: between two of them a letter that is being sent would become one that was sent, unseen by both.
+    being_sent = (Letter.state == LetterState.OWED) & (Letter.claimed_until > now)
+    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1)))).where(*to_him)
+    last, in_hand = session.execute(facts).one()
+    if in_hand:
         return now + JOINED_WITHIN
     return last + JOINED_WITHIN if last and last + JOINED_WITHIN > now else None
 
