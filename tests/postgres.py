@@ -24,10 +24,6 @@ PATIENCE = 30  # seconds until the server must answer
 WATCH = 'dir=$1; shift; "$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$dir"'
 SETTINGS = {
     "listen_addresses": "",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "autovacuum": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_connections": "150",
@@ -37,6 +33,10 @@ SETTINGS = {
 }
 
 
+HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""A suite's rows need not outlive the machine."""
+
+
 class NoPostgres(Exception):
     """PostgreSQL cannot be had on this machine; the sentence says why."""
 
@@ -44,7 +44,8 @@ class NoPostgres(Exception):
 class Postgres:
     """One running server; ``uri`` names a database on it, ``create`` makes one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = SETTINGS if durable else SETTINGS | HASTY
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path stops at 107 bytes
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -124,7 +125,7 @@ class Postgres:
             raise NoPostgres(f"PostgreSQL's initdb failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def _start(self) -> None:
-        options = {**SETTINGS, "unix_socket_directories": str(self.folder)}
+        options = {**self._settings, "unix_socket_directories": str(self.folder)}
         command: list[Any] = ["sh", "-c", WATCH, "sh", self.folder, self.programs / "postgres"]
         command += ["-D", self.folder / "data"]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
