@@ -38,8 +38,8 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # More connections than a web worker has threads; one that died while idle is noticed before it is used.
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 20, "pool_pre_ping": True},
+        # More connections than a web worker has threads.
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 20},
         BABEL_TRANSLATION_DIRECTORIES=str(ROOT / "translations"),
         BABEL_DEFAULT_LOCALE="en_GB",
         MAX_CONTENT_LENGTH=MAX_BODY,

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import DateTime, Engine, Enum, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -28,6 +28,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 TRIES = 12
+IDLE = 5.0  # seconds after which a connection is asked whether it lives
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
 
 
@@ -75,12 +76,38 @@ class Base(DeclarativeBase):
 
 
 def prepare(engine: Engine) -> None:
-    """Make SQLite behave: write-ahead log, foreign keys, a patient lock, and transactions that begin when told.
+    """Make the database behave: a dead connection is noticed, and SQLite's writers queue."""
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    else:
+        _notice_the_dead(engine)
+
+
+def _notice_the_dead(engine: Engine) -> None:
+    """Ask a connection that has idled whether it still lives; asking each time would cost a way there and back.
+
+    (SQLAlchemy, "Disconnect handling, pessimistic": its own ``pool_pre_ping`` asks each time.)
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rests(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _is_taken(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", float("inf")) < IDLE:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("it died while it idled") from error
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Write-ahead log, foreign keys, a patient lock, and transactions that begin when told.
 
     A transaction opened by ``transact`` begins IMMEDIATE, so that two writers queue instead of failing half-way.
     """
-    if engine.dialect.name != "sqlite":
-        return
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -102,17 +129,23 @@ def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args
     """Run ``work`` in a transaction of its own and commit it; run it again when the database asks for that.
 
     Whatever the session had begun is rolled back first. ``work`` must call nothing outside the database, since
-    it may run several times: after a serialization failure (40001), a deadlock (40P01) or SQLite's "busy".
+    it may run several times: after a serialization failure (40001), a deadlock (40P01), SQLite's "busy", and when
+    the connection broke before the commit.
     """
     for attempt in range(TRIES):
         session.rollback()
+        ending = False
         try:
             session.connection(execution_options={"writing": True})
             result = work(session, *args, **kwargs)
+            session.flush()
+            ending = True
             session.commit()
         except DBAPIError as error:
             session.rollback()
-            if attempt + 1 == TRIES or not _passing(error):
+            # Whether a commit was done whose connection broke nobody knows; before it, nothing was.
+            lost = error.connection_invalidated and not ending
+            if attempt + 1 == TRIES or not (lost or _passing(error)):
                 raise
             time.sleep(random.uniform(0.005, 0.02) * 2 ** min(attempt, 6))  # noqa: S311 - spreads rivals, no secret
         except BaseException:

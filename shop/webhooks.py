@@ -12,7 +12,6 @@ from shop.database import transact
 from shop.errors import ForgedEvent, GatewayError
 from shop.extensions import db, gateway, now
 from shop.payments import inbox
-from shop.payments.models import InboxState
 from shop.payments.settling import Outcome
 
 log = logging.getLogger(__name__)
@@ -35,14 +34,13 @@ def stripe_webhook() -> ResponseReturnValue:
     except RequestEntityTooLarge:
         return "too large", 413, PLAIN
     session = db.session()
-    kept = transact(session, inbox.keep, event, now())
-    if kept.state is InboxState.DONE:
+    if not transact(session, inbox.keep, event, now()):
         return "", 200, PLAIN
     if event.livemode != gateway().livemode:
         transact(session, inbox.ignore, event.event_id, Outcome.OTHER_MODE, now())
         return "", 200, PLAIN
     try:
-        inbox.work(session, gateway(), event.event_id, now())
+        inbox.work_now(session, gateway(), event.event_id, event.type, event.object_id, now())
     except GatewayError as error:
         log.warning("event %s waits: %s", event.event_id, error)
         return "later", 503, PLAIN

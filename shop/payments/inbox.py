@@ -38,9 +38,12 @@ TYPES = [*CHECKOUT, "charge.refunded", *REFUND, *DISPUTE, WARNING]
 LEASE = timedelta(minutes=2)
 
 
-def keep(session: Session, event: IncomingEvent, now: datetime) -> InboxEvent:
-    """Keep an event; a second delivery finds the row and adds nothing. Whoever keeps it may work it at once."""
-    add_once(
+def keep(session: Session, event: IncomingEvent, now: datetime) -> bool:
+    """Keep an event; a second delivery finds the row and adds nothing. Answers whether it waits to be worked.
+
+    Whoever keeps it may work it at once.
+    """
+    new = add_once(
         session,
         InboxEvent,
         id=event.event_id,
@@ -49,16 +52,22 @@ def keep(session: Session, event: IncomingEvent, now: datetime) -> InboxEvent:
         received_at=now,
         due_at=now + LEASE,
     )
-    return session.get_one(InboxEvent, event.event_id, populate_existing=True)
+    return new or session.get_one(InboxEvent, event.event_id, populate_existing=True).state is not InboxState.DONE
 
 
 def work(session: Session, gateway: PaymentGateway, event_id: str, now: datetime) -> None:
-    """Do what an event asks for; effect and mark are one commit. An exception leaves the event for a next try."""
+    """Do what a kept event asks for, unless it is done; see ``work_now``."""
     event = session.get_one(InboxEvent, event_id)
     done, kind, object_id = event.state is InboxState.DONE, event.type, event.object_id
     session.rollback()
-    if done:
-        return
+    if not done:
+        work_now(session, gateway, event_id, kind, object_id, now)
+
+
+def work_now(
+    session: Session, gateway: PaymentGateway, event_id: str, kind: str, object_id: str, now: datetime
+) -> None:
+    """Do what an event asks for; effect and mark are one commit. An exception leaves the event for a next try."""
     try:
         _work(session, gateway, event_id, kind, object_id, now)
     except Exception as error:
@@ -108,9 +117,15 @@ def _paid_first(session: Session, gateway: PaymentGateway, intent_id: str, now: 
 
 
 def _done(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
-    event = session.get_one(InboxEvent, event_id)
-    event.state, event.outcome, event.done_at = InboxState.DONE, outcome.value, now
-    event.claimed_until, event.last_error = None, ""
+    mark = {"state": InboxState.DONE, "outcome": outcome.value, "done_at": now}
+    marked = (
+        update(InboxEvent)
+        .where(InboxEvent.id == event_id)
+        .values(mark | {"claimed_until": None, "last_error": ""})
+        .returning(InboxEvent.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.scalars(marked).one()  # an effect without its mark is no effect
 
 
 def ignore(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
@@ -178,7 +193,8 @@ def replay(session: Session, gateway: PaymentGateway, event_id: str, now: dateti
         event = IncomingEvent(event_id, known.type, known.object_id, gateway.livemode, known.received_at)
 
     def reopen(s: Session) -> None:
-        row = keep(s, event, now)
+        keep(s, event, now)
+        row = s.get_one(InboxEvent, event_id, populate_existing=True)
         row.state, row.claimed_until = InboxState.NEW, None
 
     transact(session, reopen)
