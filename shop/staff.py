@@ -33,6 +33,10 @@ class Admin(Base):
     created_at: Mapped[datetime]
 
 
+NOTIFIED = Admin.active & Admin.notified
+"""Those who get the shopkeeper's letters."""
+
+
 class AdminSession(Base):
     """One signed-in browser. The cookie holds the secret, the row only its SHA-256."""
 
@@ -43,12 +47,6 @@ class AdminSession(Base):
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     admin: Mapped[Admin] = relationship()
-
-
-def shopkeepers(session: Session) -> list[Admin]:
-    """Everybody who gets the shopkeeper's letters."""
-    wanted = select(Admin).where(Admin.active, Admin.notified).order_by(Admin.id)
-    return list(session.scalars(wanted))
 
 
 def by_email(session: Session, email: str) -> Admin | None:

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, update
+from sqlalchemy import CheckConstraint, ForeignKey, String, insert, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, lock
@@ -131,6 +131,20 @@ def _change(
     need: int = 0,
     reason: str = "",
 ) -> None:
+    session.execute(
+        insert(StockMovement).values(
+            edition_id=edition_id,
+            kind=kind,
+            on_hand=on_hand,
+            held=held,
+            allocated=allocated,
+            order_id=order_id,
+            reason=reason,
+            actor=actor,
+            at=now,
+        )
+    )
+    # The counters come last, so that the row everybody needs is locked for as short as can be.
     # Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
     changed = update(Stock).where(Stock.edition_id == edition_id, Stock.on_hand + on_hand >= 0)
     if need:
@@ -146,16 +160,3 @@ def _change(
     )
     if done is None:
         raise OutOfStock(edition_id, max(need, -on_hand))
-    session.add(
-        StockMovement(
-            edition_id=edition_id,
-            kind=kind,
-            on_hand=on_hand,
-            held=held,
-            allocated=allocated,
-            order_id=order_id,
-            reason=reason,
-            actor=actor,
-            at=now,
-        )
-    )

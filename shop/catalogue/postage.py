@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -36,6 +38,26 @@ def northern_ireland_served(session: Session) -> bool:
     """Whether parcels go to Northern Ireland, where the EU's product rules hold for consumers."""
     off = select(PostageZone.id).where(PostageZone.holds_northern_ireland, ~PostageZone.enabled).limit(1)
     return session.scalar(off) is None
+
+
+def refusal(session: Session, country: str, postal_code: str, editions: Iterable[int]) -> str:
+    """Why a parcel may not go to an address: ``not_served``, ``not_sent_there``, ``northern_ireland``; else empty."""
+    enabled = (
+        select(PostageZone.enabled)
+        .join(ZoneCountry, ZoneCountry.zone_id == PostageZone.id)
+        .where(ZoneCountry.country == country)
+    )
+    refused = select(RefusedCountry.country).where(RefusedCountry.country == country)
+    kept_back = select(NotSent.edition_id).where(NotSent.country == country, NotSent.edition_id.in_(list(editions)))
+    served, unsent = session.execute(
+        select(enabled.scalar_subquery() & ~refused.exists(), kept_back.exists())
+    ).one()
+    if not served:
+        return "not_served"
+    if unsent:
+        return "not_sent_there"
+    northern = in_northern_ireland(country, postal_code)
+    return "northern_ireland" if northern and not northern_ireland_served(session) else ""
 
 
 def in_northern_ireland(country: str, postal_code: str) -> bool:

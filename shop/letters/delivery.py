@@ -142,11 +142,12 @@ def _joins_later(session: Session, first: Letter, now: datetime) -> datetime | N
     to_him = (Letter.recipient == first.recipient, Letter.kind.in_(SHOPKEEPER), Letter.copy == 0)
     # One statement: between two of them a letter that is being sent would become one that was sent, unseen by both.
     being_sent = (Letter.state == LetterState.OWED) & (Letter.claimed_until > now)
-    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1)))).where(*to_him)
+    lately = or_(Letter.sent_at > now - JOINED_WITHIN, being_sent)
+    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1)))).where(*to_him, lately)
     last, in_hand = session.execute(facts).one()
     if in_hand:
         return now + JOINED_WITHIN
-    return last + JOINED_WITHIN if last and last + JOINED_WITHIN > now else None
+    return last + JOINED_WITHIN if last else None
 
 
 def _joined(session: Session, first: Letter, now: datetime) -> list[Letter]:

@@ -84,6 +84,7 @@ class Letter(Base):
     __table_args__ = (
         UniqueConstraint("kind", "cause", "recipient", "copy"),
         Index("ix_letter_state_due_at", "state", "due_at"),
+        Index("ix_letter_recipient_sent_at", "recipient", "sent_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

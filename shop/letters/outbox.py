@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.database import add_once
 from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
-from shop.staff import shopkeepers
+from shop.staff import NOTIFIED, Admin
 
 JOINED_WITHIN = timedelta(minutes=10)
 LOCALES = {"en": "en_GB", "ru": "ru"}
@@ -73,32 +73,34 @@ def owe_shopkeepers(
     What falls within ten minutes of the last one waits and is joined with what follows; a letter that answers to
     somebody else goes alone and at once.
     """
-    for person in shopkeepers(session):
+    last = (
+        select(func.max(Letter.sent_at))
+        .where(Letter.recipient == Admin.email, Letter.kind.in_(SHOPKEEPER))
+        .correlate(Admin)
+        .scalar_subquery()
+    )
+    for email, language, written_at in session.execute(
+        select(Admin.email, Admin.language, last).where(NOTIFIED).order_by(Admin.id)
+    ):
+        waits_until = written_at + JOINED_WITHIN if written_at and kind in SHOPKEEPER else now
         owe(
             session,
             kind,
             cause,
-            person.email,
-            locale_of(person.language),
+            email,
+            locale_of(language),
             context,
             now,
             order_id=order_id,
             library_order_id=library_order_id,
             reply_to=reply_to,
-            due_at=_next_joined(session, person.email, now) if kind in SHOPKEEPER else now,
+            due_at=max(now, waits_until),
         )
 
 
 def locale_of(language: str) -> str:
     """The locale in which somebody is written to whose language alone is known."""
     return LOCALES.get(language, language)
-
-
-def _next_joined(session: Session, recipient: str, now: datetime) -> datetime:
-    last = session.scalar(
-        select(func.max(Letter.sent_at)).where(Letter.recipient == recipient, Letter.kind.in_(SHOPKEEPER))
-    )
-    return max(now, last + JOINED_WITHIN) if last else now
 
 
 def again(session: Session, letter: Letter, now: datetime) -> None:

@@ -149,7 +149,7 @@ def by_number(session: Session, typed: str) -> Order | None:
 
 
 def locked(session: Session, order_id: int) -> Order:
-    """Read an order afresh and keep it from changing until the transaction ends."""
+    """Read an order afresh, its buyer and its lines too, and keep it from changing until the transaction ends."""
     order = lock(session, Order, order_id)
     if order is None:
         raise LookupError(f"no order {order_id}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.catalogue.models import Edition
+from shop.catalogue.models import EditionText
 from shop.money import Money
 from shop.orders.models import Order, OrderLine
 from shop.trader import trader
@@ -25,13 +26,14 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     """
     seller = trader(session)
     buyer = order.buyer
+    names = _names(session, [line.edition_id for line in order.lines])
     return {
         "number": order.number,
         "path": f"/{order.market_slug}/orders/{order.token}",
         "market": order.market_slug,
         "placed_at": order.placed_at.isoformat(),
         "paid_at": order.paid_at.isoformat() if order.paid_at else None,
-        "lines": [_line(session, line) for line in order.lines],
+        "lines": [_line(line, names[line.edition_id]) for line in order.lines],
         "books": money_fact(order.books),
         "postage": money_fact(order.postage),
         "total": money_fact(order.total),
@@ -53,14 +55,22 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     }
 
 
-def _line(session: Session, line: OrderLine) -> dict[str, Any]:
-    edition = session.get_one(Edition, line.edition_id)
+def _names(session: Session, editions: list[int]) -> dict[int, dict[str, str]]:
+    """What editions are called, by language."""
+    names: dict[int, dict[str, str]] = {edition_id: {} for edition_id in editions}
+    wanted = select(EditionText.edition_id, EditionText.language, EditionText.name)
+    for edition_id, language, name in session.execute(wanted.where(EditionText.edition_id.in_(editions))):
+        names[edition_id][language] = name
+    return names
+
+
+def _line(line: OrderLine, names: dict[str, str]) -> dict[str, Any]:
     return {
         "slug": line.slug,
         "title": line.title,
         "name": line.name,
         # The desk reads in its own language, whichever the order's is.
-        "names": {text.language: text.name for text in edition.texts},
+        "names": names,
         "language": line.language,
         "isbn": line.isbn,
         "quantity": line.quantity,

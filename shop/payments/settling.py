@@ -10,8 +10,9 @@ import enum
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from shop import stock
@@ -137,26 +138,30 @@ def apply(
     """
     if facts.livemode != gateway.livemode:
         return Outcome.OTHER_MODE
-    attempt = session.scalar(select(CheckoutAttempt).where(CheckoutAttempt.checkout_id == facts.checkout_id))
-    order_id = attempt.order_id if attempt else None
-    if attempt is None:
+    order_id = session.scalar(
+        select(CheckoutAttempt.order_id).where(CheckoutAttempt.checkout_id == facts.checkout_id)
+    )
+    if order_id is None:
         if facts.metadata.get("shop") != trader(session).shop_id:
             return Outcome.STRANGER
         number = read_number(facts.metadata.get("order", ""))
         order_id = session.scalar(select(Order.id).where(Order.number == number)) if number else None
         if order_id is None:
             return _orphan(session, facts, now) if facts.paid else Outcome.IGNORED
-    order = placing.locked(session, order_id or 0)
-    if version is not None and order.sync_version != version:
+    order = placing.locked(session, order_id)
+    seen = order.sync_version
+    if version is not None and seen != version:
         return Outcome.STALE
-    attempt = attempt or _recognise(session, order, facts)
-    if attempt is not None:
-        session.refresh(attempt)
+    attempt = session.scalar(
+        select(CheckoutAttempt)
+        .where(CheckoutAttempt.checkout_id == facts.checkout_id)
+        .execution_options(populate_existing=True)
+    ) or _recognise(session, order, facts)
     before = _state(order, attempt)
     _apply(session, order, attempt, facts, now, lapsing)
     if _state(order, attempt) == before:
         return Outcome.NOTHING_NEW
-    order.sync_version += 1
+    order.sync_version = seen + 1
     return Outcome.APPLIED
 
 
@@ -242,13 +247,16 @@ def receive(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
     """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
-    if session.scalar(select(Payment.id).where(Payment.intent_id == facts.intent_id)) is not None:
+    known = session.execute(
+        select(Payment.intent_id, Payment.role).where(
+            or_(Payment.intent_id == facts.intent_id, Payment.order_id == order.id)
+        )
+    ).all()
+    if any(intent_id == facts.intent_id for intent_id, _role in known):
         return
-    paid_already = session.scalar(
-        select(Payment.id).where(Payment.order_id == order.id, Payment.role == PaymentRole.ORDER)
-    )
+    paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
     differs = disagreement(order, facts)
-    taken = paid_already is None and not differs and _take_copies(session, order, now)
+    taken = not paid_already and not differs and _take_copies(session, order, now)
     payment = Payment(
         order_id=order.id,
         attempt_id=attempt.id if attempt else None,
@@ -262,10 +270,11 @@ def receive(
         received_at=now,
     )
     session.add(payment)
-    session.flush()
     if taken:
         _paid(session, order, payment, facts, now)
-    elif paid_already is not None:
+        return
+    session.flush()
+    if paid_already:
         timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **_sum(payment))
         _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
     elif differs:
@@ -332,12 +341,11 @@ def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts
     if order.fulfilment_state is not FulfilmentState.TO_POST:
         order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
     _keep_buyer(order, facts)
-    session.flush()
     timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
-    _write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now)
-    outbox.owe_shopkeepers(
-        session, Kind.NEW_ORDER, f"order:{order.id}:paid", order_facts(session, order), now, order.id
-    )
+    session.flush()
+    told = order_facts(session, order)
+    _write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now, told)
+    outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
     if refused := _address_refused(session, order):
         timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment.id), why=refused)
 
@@ -347,20 +355,15 @@ def _address_refused(session: Session, order: Order) -> str:
     buyer = order.buyer
     if buyer.country != order.country:
         return "other_country"
-    zone = postage.zone_of(session, buyer.country)
-    if zone is None or not zone.enabled or postage.is_refused(session, buyer.country):
-        return "not_served"
-    if set(order.copies) & postage.not_sent(session, buyer.country):
-        return "not_sent_there"
-    northern = postage.in_northern_ireland(buyer.country, buyer.postal_code)
-    return "northern_ireland" if northern and not postage.northern_ireland_served(session) else ""
+    return postage.refusal(session, buyer.country, buyer.postal_code, order.copies)
 
 
 def _give_back(session: Session, order: Order, payment: Payment, why: Worry, letter: Kind, now: datetime) -> None:
     """Money that cannot buy anything goes back whole; the buyer is written to, the shopkeeper told."""
     refunds.owe(session, payment, payment.amount, why.value, now)
     timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **_sum(payment))
-    _write(session, order, letter, f"payment:{payment.id}", now, refund=money_fact(payment.money))
+    told = order_facts(session, order) | {"refund": money_fact(payment.money)}
+    _write(session, order, letter, f"payment:{payment.id}", now, told)
 
 
 def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
@@ -401,10 +404,12 @@ def _keep_buyer(order: Order, facts: CheckoutFacts) -> None:
     buyer.postal_code, buyer.country = address.postal_code, address.country
 
 
-def _write(session: Session, order: Order, kind: Kind, cause: str, now: datetime, **more: object) -> None:
+def _write(
+    session: Session, order: Order, kind: Kind, cause: str, now: datetime, told: dict[str, Any] | None = None
+) -> None:
     """Owe the buyer a letter in the order's language; without an address there is nobody to write to."""
     if not order.buyer.email:
         return
     session.flush()
-    context = order_facts(session, order) | more
+    context = told or order_facts(session, order)
     outbox.owe(session, kind, cause, order.buyer.email, order.market.locale, context, now, order_id=order.id)
