@@ -7,9 +7,10 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import DateTime, Engine, Enum, MetaData, event
+from sqlalchemy import DateTime, Engine, Enum, Insert, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -172,9 +173,20 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
 
     Waits for a rival transaction that is inserting the same key, so that the answer is final.
     """
-    dialect = session.get_bind().dialect.name
-    table = model.__table__
-    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)  # type: ignore[arg-type]
+    statement = _insert_once(model, session.get_bind().dialect.name)
     # Without the option the count is -1, that is unknown, on PostgreSQL.
-    counted = statement.values(**values).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return bool(session.execute(counted).rowcount == 1)  # type: ignore[attr-defined]
+    done = session.execute(statement, values, execution_options={"preserve_rowcount": True})
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def add_all_once(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
+    """Insert rows that have the same columns, each unless one of its unique keys is taken."""
+    if rows:
+        session.execute(_insert_once(model, session.get_bind().dialect.name), rows)
+
+
+@cache
+def _insert_once(model: type[Base], dialect: str) -> Insert:
+    table = model.__table__
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()  # type: ignore[arg-type]
