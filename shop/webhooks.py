@@ -6,12 +6,14 @@ import logging
 
 from flask import Blueprint, Flask, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shop.database import transact
 from shop.errors import ForgedEvent, GatewayError
 from shop.extensions import db, gateway, now
-from shop.payments import inbox
+from shop.payments import inbox, settling
+from shop.payments.gateway import IncomingEvent
 from shop.payments.settling import Outcome
 
 log = logging.getLogger(__name__)
@@ -34,17 +36,24 @@ def stripe_webhook() -> ResponseReturnValue:
     except RequestEntityTooLarge:
         return "too large", 413, PLAIN
     session = db.session()
-    if not transact(session, inbox.keep, event, now()):
+    waits, seen = transact(session, _keep, event)
+    if not waits:
         return "", 200, PLAIN
     if event.livemode != gateway().livemode:
         transact(session, inbox.ignore, event.event_id, Outcome.OTHER_MODE, now())
         return "", 200, PLAIN
     try:
-        inbox.work_now(session, gateway(), event.event_id, event.type, event.object_id, now())
+        inbox.work_now(session, gateway(), event.event_id, event.type, event.object_id, now(), seen)
     except GatewayError as error:
         log.warning("event %s waits: %s", event.event_id, error)
         return "later", 503, PLAIN
     return "", 200, PLAIN
+
+
+def _keep(session: Session, event: IncomingEvent) -> tuple[bool, settling.Seen | None]:
+    """Keep an event, and look in the same transaction at the order that it is about."""
+    seen = settling.see(session, event.object_id) if event.type in inbox.CHECKOUT else None
+    return inbox.keep(session, event, now()), seen
 
 
 def init_app(app: Flask) -> None:

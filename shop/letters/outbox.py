@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shop.database import add_once
+from shop.database import add_all_once, add_once
 from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
 from shop.staff import NOTIFIED, Admin
 
@@ -38,24 +38,44 @@ def owe(
     return add_once(
         session,
         Letter,
-        kind=kind,
-        cause=cause,
-        copy=copy,
-        recipient=recipient,
-        reply_to=reply_to,
-        locale=locale,
-        context=context,
-        order_id=order_id,
-        library_order_id=library_order_id,
-        message_id="",
-        state=LetterState.OWED,
-        owed_at=now,
-        due_at=due_at or now,
-        tries=0,
-        last_error="",
-        subject="",
-        text="",
+        **_row(
+            kind, cause, recipient, locale, context, now, order_id, library_order_id, reply_to, copy, due_at or now
+        ),
     )
+
+
+def _row(
+    kind: Kind,
+    cause: str,
+    recipient: str,
+    locale: str,
+    context: dict[str, Any],
+    now: datetime,
+    order_id: int | None,
+    library_order_id: int | None,
+    reply_to: str,
+    copy: int,
+    due_at: datetime,
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "cause": cause,
+        "copy": copy,
+        "recipient": recipient,
+        "reply_to": reply_to,
+        "locale": locale,
+        "context": context,
+        "order_id": order_id,
+        "library_order_id": library_order_id,
+        "message_id": "",
+        "state": LetterState.OWED,
+        "owed_at": now,
+        "due_at": due_at,
+        "tries": 0,
+        "last_error": "",
+        "subject": "",
+        "text": "",
+    }
 
 
 def owe_shopkeepers(
@@ -73,29 +93,34 @@ def owe_shopkeepers(
     What falls within ten minutes of the last one waits and is joined with what follows; a letter that answers to
     somebody else goes alone and at once.
     """
-    last = (
-        select(func.max(Letter.sent_at))
-        .where(Letter.recipient == Admin.email, Letter.kind.in_(SHOPKEEPER))
-        .correlate(Admin)
-        .scalar_subquery()
-    )
-    for email, language, written_at in session.execute(
-        select(Admin.email, Admin.language, last).where(NOTIFIED).order_by(Admin.id)
-    ):
+    rows = []
+    for email, language, written_at in session.execute(TO_SHOPKEEPERS):
         waits_until = written_at + JOINED_WITHIN if written_at and kind in SHOPKEEPER else now
-        owe(
-            session,
-            kind,
-            cause,
-            email,
-            locale_of(language),
-            context,
-            now,
-            order_id=order_id,
-            library_order_id=library_order_id,
-            reply_to=reply_to,
-            due_at=max(now, waits_until),
+        rows.append(
+            _row(
+                kind,
+                cause,
+                email,
+                locale_of(language),
+                context,
+                now,
+                order_id,
+                library_order_id,
+                reply_to,
+                0,
+                max(now, waits_until),
+            )
         )
+    add_all_once(session, Letter, rows)
+
+
+_LAST = select(func.max(Letter.sent_at)).where(Letter.recipient == Admin.email, Letter.kind.in_(SHOPKEEPER))
+TO_SHOPKEEPERS = (
+    select(Admin.email, Admin.language, _LAST.correlate(Admin).scalar_subquery())
+    .where(NOTIFIED)
+    .order_by(Admin.id)
+)
+"""Whom to write to, in which language, and when he was last written to."""
 
 
 def locale_of(language: str) -> str:

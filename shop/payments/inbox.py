@@ -13,7 +13,7 @@ from shop.errors import GatewayRefused
 from shop.payments import disputes, refunds, settling
 from shop.payments.gateway import IncomingEvent, PaymentGateway
 from shop.payments.models import InboxEvent, InboxState
-from shop.payments.settling import Outcome
+from shop.payments.settling import Outcome, Seen
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,20 @@ def work(session: Session, gateway: PaymentGateway, event_id: str, now: datetime
 
 
 def work_now(
-    session: Session, gateway: PaymentGateway, event_id: str, kind: str, object_id: str, now: datetime
+    session: Session,
+    gateway: PaymentGateway,
+    event_id: str,
+    kind: str,
+    object_id: str,
+    now: datetime,
+    seen: Seen | None = None,
 ) -> None:
-    """Do what an event asks for; effect and mark are one commit. An exception leaves the event for a next try."""
+    """Do what an event asks for; effect and mark are one commit. An exception leaves the event for a next try.
+
+    ``seen`` is the order of a checkout as ``settling.see`` told of it just now.
+    """
     try:
-        _work(session, gateway, event_id, kind, object_id, now)
+        _work(session, gateway, event_id, kind, object_id, now, seen)
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
         transact(session, _failed, event_id, failure, now)
@@ -77,13 +86,21 @@ def work_now(
 
 
 def _work(
-    session: Session, gateway: PaymentGateway, event_id: str, kind: str, object_id: str, now: datetime
+    session: Session,
+    gateway: PaymentGateway,
+    event_id: str,
+    kind: str,
+    object_id: str,
+    now: datetime,
+    seen: Seen | None,
 ) -> None:
     def applied(s: Session) -> None:
         _done(s, event_id, Outcome.APPLIED, now)
 
     if kind in CHECKOUT:
-        settling.learn(session, gateway, object_id, now, also=lambda s, outcome: _done(s, event_id, outcome, now))
+        settling.learn(
+            session, gateway, object_id, now, lambda s, outcome: _done(s, event_id, outcome, now), seen
+        )
         return
     known = False
     if kind == "charge.refunded" or kind in REFUND:

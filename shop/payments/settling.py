@@ -10,9 +10,9 @@ import enum
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from shop import stock
@@ -52,20 +52,34 @@ class Outcome(enum.StrEnum):
     """The order changed while the provider was asked: ask again."""
 
 
+class Seen(NamedTuple):
+    """An order of which a checkout is known to be a page, and its ``sync_version`` before the provider is asked."""
+
+    order_id: int
+    version: int
+
+
 Also = Callable[[Session, Outcome], None]
 """Something to be committed together with the effect, such as the inbox mark."""
 
 
 def learn(
-    session: Session, gateway: PaymentGateway, checkout_id: str, now: datetime, also: Also | None = None
+    session: Session,
+    gateway: PaymentGateway,
+    checkout_id: str,
+    now: datetime,
+    also: Also | None = None,
+    seen: Seen | None = None,
 ) -> Outcome:
-    """Ask the provider what a checkout is now, and apply it."""
+    """Ask the provider what a checkout is now, and apply it. Whoever has just used ``see`` hands over its answer."""
     for _ in range(LOOKS):
-        version = _version(session, checkout_id)
+        if seen is None:
+            seen = see(session, checkout_id)
+            session.rollback()
         facts = gateway.look_up(checkout_id)
 
-        def work(s: Session, facts: CheckoutFacts = facts, version: int | None = version) -> Outcome:
-            outcome = apply(s, gateway, facts, now, version)
+        def work(s: Session, facts: CheckoutFacts = facts, seen: Seen | None = seen) -> Outcome:
+            outcome = apply(s, gateway, facts, now, seen)
             if also is not None and outcome is not Outcome.STALE:
                 also(s, outcome)
             return outcome
@@ -73,6 +87,7 @@ def learn(
         outcome = transact(session, work)
         if outcome is not Outcome.STALE:
             return outcome
+        seen = None
     raise GatewayUnavailable(f"{checkout_id} keeps changing")
 
 
@@ -112,15 +127,17 @@ def knows(session: Session, intent_id: str) -> bool:
     return found
 
 
-def _version(session: Session, checkout_id: str) -> int | None:
-    known = (
-        select(Order.sync_version)
-        .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
-        .where(CheckoutAttempt.checkout_id == checkout_id)
-    )
-    version = session.scalar(known)
-    session.rollback()
-    return version
+SEE = (
+    select(Order.id, Order.sync_version)
+    .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
+    .where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
+)
+
+
+def see(session: Session, checkout_id: str) -> Seen | None:
+    """Which order a checkout is a page of, as it stands before the provider is asked."""
+    found = session.execute(SEE, {"checkout_id": checkout_id}).first()
+    return Seen(*found) if found else None
 
 
 def apply(
@@ -128,19 +145,18 @@ def apply(
     gateway: PaymentGateway,
     facts: CheckoutFacts,
     now: datetime,
-    version: int | None = None,
+    seen: Seen | None = None,
     *,
     lapsing: bool = True,
 ) -> Outcome:
-    """Apply what was fetched, inside one transaction. ``version`` is the order's from before the fetch.
+    """Apply what was fetched, inside one transaction. ``seen`` is the order from before the fetch.
 
     Whoever closes pages on purpose says himself what becomes of the order: ``lapsing=False``.
     """
     if facts.livemode != gateway.livemode:
         return Outcome.OTHER_MODE
-    order_id = session.scalar(
-        select(CheckoutAttempt.order_id).where(CheckoutAttempt.checkout_id == facts.checkout_id)
-    )
+    known = seen or see(session, facts.checkout_id)
+    order_id = known.order_id if known else None
     if order_id is None:
         if facts.metadata.get("shop") != trader(session).shop_id:
             return Outcome.STRANGER
@@ -149,20 +165,21 @@ def apply(
         if order_id is None:
             return _orphan(session, facts, now) if facts.paid else Outcome.IGNORED
     order = placing.locked(session, order_id)
-    seen = order.sync_version
-    if version is not None and seen != version:
+    version = order.sync_version
+    if seen is not None and version != seen.version:
         return Outcome.STALE
     attempt = session.scalar(
-        select(CheckoutAttempt)
-        .where(CheckoutAttempt.checkout_id == facts.checkout_id)
-        .execution_options(populate_existing=True)
+        PAGE, {"checkout_id": facts.checkout_id}, execution_options={"populate_existing": True}
     ) or _recognise(session, order, facts)
     before = _state(order, attempt)
     _apply(session, order, attempt, facts, now, lapsing)
     if _state(order, attempt) == before:
         return Outcome.NOTHING_NEW
-    order.sync_version = seen + 1
+    order.sync_version = version + 1
     return Outcome.APPLIED
+
+
+PAGE = select(CheckoutAttempt).where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
 
 
 def _state(order: Order, attempt: CheckoutAttempt | None) -> tuple[object, ...]:
@@ -243,15 +260,16 @@ def _failed(
     _write(session, order, Kind.PAYMENT_FAILED, f"attempt:{attempt.id if attempt else facts.checkout_id}", now)
 
 
+KNOWN = select(Payment.intent_id, Payment.role).where(
+    or_(Payment.intent_id == bindparam("intent_id"), Payment.order_id == bindparam("order_id"))
+)
+
+
 def receive(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
     """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
-    known = session.execute(
-        select(Payment.intent_id, Payment.role).where(
-            or_(Payment.intent_id == facts.intent_id, Payment.order_id == order.id)
-        )
-    ).all()
+    known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
     if any(intent_id == facts.intent_id for intent_id, _role in known):
         return
     paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
@@ -320,34 +338,35 @@ def disagreement(order: Order, facts: CheckoutFacts) -> dict[str, object]:
 
 
 def _take_copies(session: Session, order: Order, now: datetime) -> bool:
-    """Allocate an order's copies: those held, or, when the hold has lapsed, copies that are still there."""
-    actor = str(timeline.SYSTEM)
+    """Whether an order has its copies: those held, or, when the hold has lapsed, copies that are still there."""
     if not order.holding:
         try:
             with session.begin_nested():
-                stock.hold(session, order.copies, order.id, actor, now)
+                stock.hold(session, order.copies, order.id, str(timeline.SYSTEM), now)
         except OutOfStock:
             return False
-    stock.allocate(session, order.copies, order.id, actor, now)
-    order.holding, order.allocated, order.visitor = False, True, ""
     return True
 
 
 def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> None:
+    """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row."""
     if order.payment_state in OVER:
         timeline.note(session, order, "revived", timeline.SYSTEM, now, after=order.payment_state.value)
     order.payment_state = after_payment(order.payment_state, Action.PAY)
     order.paid_at = now
+    order.holding, order.allocated, order.visitor = False, True, ""
     if order.fulfilment_state is not FulfilmentState.TO_POST:
         order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
     _keep_buyer(order, facts)
     timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
+    order.sync_version += 1
     session.flush()
     told = order_facts(session, order)
     _write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now, told)
     outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
     if refused := _address_refused(session, order):
         timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment.id), why=refused)
+    stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)
 
 
 def _address_refused(session: Session, order: Order) -> str:
