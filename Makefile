@@ -23,9 +23,8 @@ PARALLEL ?= $(shell test "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -
 check: $(VENV)/.tests ## format, lint, types, import rules, templates, migrations, translations
 	@$(BIN)/python -m tools.check
 
-bench: $(VENV)/.tests ## measure
-	@if test -f benchmarks/__main__.py; then exec $(BIN)/python -m benchmarks; \
-	else echo "There are no benchmarks yet."; fi
+bench: $(VENV)/.tests ## measure, as ratios against floors of the same run
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 translations: $(VENV)/.tests ## extract the texts anew and compile what is translated
 	@$(BIN)/python -m tools.translations extract

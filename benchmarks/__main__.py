@@ -50,17 +50,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--orders", type=int, nargs="+", default=SIZES, help="sizes of the tables, in orders")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of requests")
     parser.add_argument("--lazy", action="store_true", help="a database that does not wait for the disk")
     asked = parser.parse_args()
     postgres = Postgres(durable=not asked.lazy)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            measure(postgres.create("bench"), Path(folder), asked.orders, asked.rounds)
+            measure(postgres.create("bench"), Path(folder), asked.orders, asked.rounds, asked.share)
     finally:
         postgres.stop()
 
 
-def measure(database: str, folder: Path, sizes: list[int], rounds: int) -> None:
+def measure(database: str, folder: Path, sizes: list[int], rounds: int, share: float) -> None:
+    """Measure each size of tables; rounds go through hello, insert and settling in turn."""
     environ = {
         "SHOP_ENV": "development",
         "SHOP_URL": "http://localhost",
@@ -86,16 +88,17 @@ def measure(database: str, folder: Path, sizes: list[int], rounds: int) -> None:
         served("settling", environ) as settling,
     ):
         blank = post("/")
+        times = {name: max(1, int(number * share)) for name, number in REQUESTS.items()}
 
         def settle() -> float:
-            numbers = shop.unpaid_orders(REQUESTS["settling"])
+            numbers = shop.unpaid_orders(times["settling"])
             found = rate(settling, webhooks(numbers, answer))
             assert shop.settled(numbers) == len(numbers), "not every order was settled"
             return found
 
         measures: dict[str, Callable[[], float]] = {
-            "hello": lambda: rate(hello, [blank] * REQUESTS["hello"]),
-            "insert": lambda: rate(insert, [blank] * REQUESTS["insert"]),
+            "hello": lambda: rate(hello, [blank] * times["hello"]),
+            "insert": lambda: rate(insert, [blank] * times["insert"]),
             "settling": settle,
         }
         shares = {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from datetime import UTC, datetime
 
+import flask_migrate
 from sqlalchemy import Engine, Table, func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -15,7 +16,7 @@ from shop.extensions import db
 from shop.letters.models import Letter
 from shop.orders.models import Buyer, Order, OrderLine, TimelineEntry
 from shop.payments import checkouts, settling
-from shop.payments.models import CheckoutAttempt, InboxEvent, Payment
+from shop.payments.models import CheckoutAttempt, InboxEvent, InboxState, Payment
 from shop.payments.stripe_gateway import StripeGateway
 from shop.settings import Settings
 from shop.stock import Stock, StockMovement
@@ -71,8 +72,6 @@ class Shop:
         self.settings = settings
         app = create_app(settings)
         with app.app_context():
-            import flask_migrate
-
             flask_migrate.upgrade()
             self.engine: Engine = db.engine
         self.orders = 0
@@ -87,8 +86,6 @@ class Shop:
             self.unpaid, _ = self._order(session, gateway)
             self.paid, url = self._order(session, gateway)
             assert sandbox.pay(url).status == 303
-            from datetime import UTC, datetime
-
             assert settling.refresh(session, gateway, self.paid, datetime.now(UTC))
             payment = session.scalars(select(Payment)).one()
             self.page = payment.checkout_id
@@ -106,8 +103,6 @@ class Shop:
         return answer
 
     def _order(self, session: Session, gateway: StripeGateway) -> tuple[int, str]:
-        from datetime import UTC, datetime
-
         order = factories.make_order(session)
         url = checkouts.pay_page(session, gateway, order.id, self.settings.shop_url, datetime.now(UTC))
         return order.id, url
@@ -162,8 +157,6 @@ class Shop:
 
 
 def _event(payment: Payment) -> InboxEvent:
-    from shop.payments.models import InboxState
-
     return InboxEvent(
         id="evt_template",
         type="checkout.session.completed",

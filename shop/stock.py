@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, insert, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, insert, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, lock
@@ -131,32 +131,36 @@ def _change(
     need: int = 0,
     reason: str = "",
 ) -> None:
-    session.execute(
-        insert(StockMovement).values(
-            edition_id=edition_id,
-            kind=kind,
-            on_hand=on_hand,
-            held=held,
-            allocated=allocated,
-            order_id=order_id,
-            reason=reason,
-            actor=actor,
-            at=now,
-        )
-    )
+    movement = {
+        "edition_id": edition_id,
+        "kind": kind,
+        "on_hand": on_hand,
+        "held": held,
+        "allocated": allocated,
+        "order_id": order_id,
+        "reason": reason,
+        "actor": actor,
+        "at": now,
+    }
+    session.execute(insert(MOVEMENTS), movement)
     # The counters come last, so that the row everybody needs is locked for as short as can be.
-    # Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
-    changed = update(Stock).where(Stock.edition_id == edition_id, Stock.on_hand + on_hand >= 0)
-    if need:
-        changed = changed.where(Stock.on_hand - Stock.held - Stock.allocated >= need)
-    done = session.scalar(
-        changed.values(
-            on_hand=Stock.on_hand + on_hand,
-            held=Stock.held + held,
-            allocated=Stock.allocated + allocated,
-        )
-        .returning(Stock.edition_id)
-        .execution_options(synchronize_session=False)
-    )
-    if done is None:
+    by = {"by_on_hand": on_hand, "by_held": held, "by_allocated": allocated}
+    asked = by | {"edition": edition_id} | ({"need": need} if need else {})
+    if session.scalar(TAKE if need else MOVE, asked) is None:
         raise OutOfStock(edition_id, max(need, -on_hand))
+
+
+MOVEMENTS: Table = StockMovement.__table__  # type: ignore[assignment]
+# Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
+MOVE = (
+    update(Stock)
+    .where(Stock.edition_id == bindparam("edition"), Stock.on_hand + bindparam("by_on_hand", type_=Integer) >= 0)
+    .values(
+        on_hand=Stock.on_hand + bindparam("by_on_hand", type_=Integer),
+        held=Stock.held + bindparam("by_held", type_=Integer),
+        allocated=Stock.allocated + bindparam("by_allocated", type_=Integer),
+    )
+    .returning(Stock.edition_id)
+    .execution_options(synchronize_session=False)
+)
+TAKE = MOVE.where(Stock.on_hand - Stock.held - Stock.allocated >= bindparam("need", type_=Integer))

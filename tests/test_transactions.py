@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import NullPool, create_engine, event, func, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -184,3 +185,64 @@ def test_moments_are_kept_in_utc_and_to_the_microsecond(session: Session, catalo
     session.expire_all()
     assert order.placed_at == moment
     assert order.placed_at.utcoffset() == UTC.utcoffset(None)
+
+
+def test_the_buyer_of_an_order_that_was_waited_for_is_as_he_is_now(
+    app: Flask, session: Session, catalogue: Catalogue
+):
+    order_id = make_order(session).id
+    session.rollback()
+    changed, locked = threading.Event(), threading.Event()
+
+    def rival() -> None:
+        def work(s: Session) -> None:
+            placing.locked(s, order_id).buyer.city = "Leeds"
+            s.flush()
+            locked.set()
+            changed.wait(0.5)  # long enough for the other one to wait at the lock
+
+        with Session(engine_of(app)) as other:
+            transact(other, work)
+
+    thread = threading.Thread(target=rival)
+    thread.start()
+    assert locked.wait(20)
+    assert transact(session, lambda s: placing.locked(s, order_id).buyer.city) == "Leeds"
+    thread.join(20)
+
+
+def end_connection(app: Flask, pid: int) -> None:
+    """Break a connection of the shop's, as a database that is started anew does."""
+    outside = create_engine(engine_of(app).url, poolclass=NullPool)
+    with outside.connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+
+def test_a_connection_that_broke_before_the_commit_is_replaced_and_the_work_done_again(
+    app: Flask, session: Session, catalogue: Catalogue
+):
+    if not is_postgres(app):
+        return
+    runs = []
+
+    def work(s: Session) -> int:
+        runs.append(s.scalar(text("SELECT pg_backend_pid()")))
+        if len(runs) == 1:
+            end_connection(app, runs[0])
+        return s.scalar(select(func.count()).select_from(Stock)) or 0
+
+    assert transact(session, work) == 2
+    assert len(runs) == 2
+
+
+def test_a_connection_that_died_while_it_idled_is_not_used(app: Flask, session: Session, catalogue: Catalogue):
+    if not is_postgres(app):
+        return
+    engine = engine_of(app)
+    engine.dispose()
+    pid = session.scalar(text("SELECT pg_backend_pid()"))
+    session.rollback()  # from now on the pool's only connection rests
+    end_connection(app, pid)
+    long_ago = time.monotonic() - 60
+    event.listen(engine, "checkout", lambda _c, r, _p: r.info.update(rests_since=long_ago), insert=True, once=True)
+    assert session.scalar(select(func.count()).select_from(Stock)) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
@@ -40,18 +40,21 @@ def northern_ireland_served(session: Session) -> bool:
     return session.scalar(off) is None
 
 
+_ENABLED = (
+    select(PostageZone.enabled)
+    .join(ZoneCountry, ZoneCountry.zone_id == PostageZone.id)
+    .where(ZoneCountry.country == bindparam("country"))
+)
+_REFUSED = select(RefusedCountry.country).where(RefusedCountry.country == bindparam("country"))
+_KEPT_BACK = select(NotSent.edition_id).where(
+    NotSent.country == bindparam("country"), NotSent.edition_id.in_(bindparam("editions", expanding=True))
+)
+SERVED = select(_ENABLED.scalar_subquery() & ~_REFUSED.exists(), _KEPT_BACK.exists())
+
+
 def refusal(session: Session, country: str, postal_code: str, editions: Iterable[int]) -> str:
     """Why a parcel may not go to an address: ``not_served``, ``not_sent_there``, ``northern_ireland``; else empty."""
-    enabled = (
-        select(PostageZone.enabled)
-        .join(ZoneCountry, ZoneCountry.zone_id == PostageZone.id)
-        .where(ZoneCountry.country == country)
-    )
-    refused = select(RefusedCountry.country).where(RefusedCountry.country == country)
-    kept_back = select(NotSent.edition_id).where(NotSent.country == country, NotSent.edition_id.in_(list(editions)))
-    served, unsent = session.execute(
-        select(enabled.scalar_subquery() & ~refused.exists(), kept_back.exists())
-    ).one()
+    served, unsent = session.execute(SERVED, {"country": country, "editions": list(editions)}).one()
     if not served:
         return "not_served"
     if unsent:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session, contains_eager
 
 from shop import stock
 from shop.catalogue.offers import Offer
-from shop.database import add_once, lock
+from shop.database import add_once
 from shop.markets import Market
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
@@ -150,7 +150,17 @@ def by_number(session: Session, typed: str) -> Order | None:
 
 def locked(session: Session, order_id: int) -> Order:
     """Read an order afresh, its buyer and its lines too, and keep it from changing until the transaction ends."""
-    order = lock(session, Order, order_id)
+    order = session.scalar(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
     if order is None:
         raise LookupError(f"no order {order_id}")
     return order
+
+
+# Both rows are locked, so that both are as they are now, however long another transaction was waited for.
+LOCKED = (
+    select(Order)
+    .join(Order.buyer)
+    .options(contains_eager(Order.buyer))
+    .where(Order.id == bindparam("order_id"))
+    .with_for_update(of=(Order, Buyer))
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import EditionText
@@ -55,11 +55,15 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     }
 
 
+NAMES = select(EditionText.edition_id, EditionText.language, EditionText.name).where(
+    EditionText.edition_id.in_(bindparam("editions", expanding=True))
+)
+
+
 def _names(session: Session, editions: list[int]) -> dict[int, dict[str, str]]:
     """What editions are called, by language."""
     names: dict[int, dict[str, str]] = {edition_id: {} for edition_id in editions}
-    wanted = select(EditionText.edition_id, EditionText.language, EditionText.name)
-    for edition_id, language, name in session.execute(wanted.where(EditionText.edition_id.in_(editions))):
+    for edition_id, language, name in session.execute(NAMES, {"editions": editions}):
         names[edition_id][language] = name
     return names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import add_once, transact
@@ -98,9 +98,7 @@ def _work(
         _done(s, event_id, Outcome.APPLIED, now)
 
     if kind in CHECKOUT:
-        settling.learn(
-            session, gateway, object_id, now, lambda s, outcome: _done(s, event_id, outcome, now), seen
-        )
+        settling.learn(session, gateway, object_id, now, lambda s, outcome: _done(s, event_id, outcome, now), seen)
         return
     known = False
     if kind == "charge.refunded" or kind in REFUND:
@@ -134,15 +132,23 @@ def _paid_first(session: Session, gateway: PaymentGateway, intent_id: str, now: 
 
 
 def _done(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
-    mark = {"state": InboxState.DONE, "outcome": outcome.value, "done_at": now}
-    marked = (
-        update(InboxEvent)
-        .where(InboxEvent.id == event_id)
-        .values(mark | {"claimed_until": None, "last_error": ""})
-        .returning(InboxEvent.id)
-        .execution_options(synchronize_session=False)
+    mark = {"event_id": event_id, "came_to": outcome.value, "now": now}
+    session.scalars(DONE, mark).one()  # an effect without its mark is no effect
+
+
+DONE = (
+    update(InboxEvent)
+    .where(InboxEvent.id == bindparam("event_id"))
+    .values(
+        state=InboxState.DONE,
+        outcome=bindparam("came_to"),
+        done_at=bindparam("now"),
+        claimed_until=None,
+        last_error="",
     )
-    session.scalars(marked).one()  # an effect without its mark is no effect
+    .returning(InboxEvent.id)
+    .execution_options(synchronize_session=False)
+)
 
 
 def ignore(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:

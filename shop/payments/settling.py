@@ -269,7 +269,8 @@ def receive(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
     """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
-    known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
+    with session.no_autoflush:  # what has changed so far goes out with all the rest
+        known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
     if any(intent_id == facts.intent_id for intent_id, _role in known):
         return
     paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
