@@ -94,6 +94,9 @@ def _order(session: Session, order: Order) -> Iterator[Difference]:
         yield Difference("timeline", order.number, broken, "an unbroken chain")
     payments = list(session.scalars(select(Payment).where(Payment.order_id == order.id)))
     paying = [payment for payment in payments if payment.role is PaymentRole.ORDER]
+    told = sum(entry.kind == "paid" for entry in order.timeline)
+    if told != len(paying):
+        yield Difference("paid", order.number, f"{told} times in the timeline", f"{len(paying)} times")
     expected = _payment_state(session, order, paying)
     if order.payment_state not in expected:
         wanted = " or ".join(sorted(state.value for state in expected))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.catalogue.offers import Offer
-from shop.database import add_once, lock
+from shop.database import add_once, lock, mark_locked
 from shop.markets import Market
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
@@ -67,6 +67,7 @@ def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datet
             return known
         number = new_number()
     order = session.scalars(select(Order).where(Order.number == number)).one()
+    mark_locked(session, order)  # nobody else sees a row that is not committed
     order.buyer = Buyer(purchase_order=wish.purchase_order, note=wish.note)
     for position, line in enumerate(offer.lines, start=1):
         text = line.edition.text_in(market.language)

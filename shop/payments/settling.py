@@ -10,6 +10,7 @@ import enum
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -388,7 +389,7 @@ def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
     return Outcome.ORPHAN
 
 
-def _sum(payment: Payment) -> dict[str, object]:
+def _sum(payment: Payment) -> dict[str, Any]:
     """A payment's sum as timeline and desk letters tell it."""
     return {"amount": payment.amount, "currency": payment.currency.value}
 
