@@ -239,6 +239,7 @@ def test_every_kind_of_difference_has_been_tried():
         "promises",
         "total",
         "timeline",
+        "erasure",
         "paid",
         "payment state",
         "payment",

@@ -338,6 +338,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "rebuilt": lambda d: _("The order was rebuilt from what Stripe knows of its payment."),
     "dispute_opened": lambda d: _("The buyer’s bank disputes the payment."),
     "dispute_changed": _dispute,
+    "erased": lambda d: _("Everything personal was erased."),
     "letter_resent": _letter,
 }
 
