@@ -79,7 +79,13 @@ class Recorded(stripe.HTTPClient):
         self._answer = answer
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
         page = url.partition("?")[0].rpartition("_")[2]
         return self._answer.replace(PLACE, page), 200, {"Request-Id": "req_recorded"}

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from shop import erasure
 from shop.letters.models import Kind, Letter
+from shop.libraries.models import LibraryOrder
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, Shipment, Worry
@@ -54,6 +56,7 @@ def run(session: Session) -> Iterator[Difference]:
         session.expunge_all()
     yield from _letters(session)
     yield from _refunds(session)
+    yield from _libraries(session)
 
 
 def _stock(session: Session) -> Iterator[Difference]:
@@ -92,8 +95,14 @@ def _order(session: Session, order: Order) -> Iterator[Difference]:
         yield Difference("total", order.number, str(order.books_amount), str(books))
     for broken in timeline.breaks(order):
         yield Difference("timeline", order.number, broken, "an unbroken chain")
+    if order.buyer.erased_at is not None:
+        for left in erasure.remains(session, order):
+            yield Difference("erasure", order.number, f"{left} is still there", "erased")
     payments = list(session.scalars(select(Payment).where(Payment.order_id == order.id)))
     paying = [payment for payment in payments if payment.role is PaymentRole.ORDER]
+    told = sum(entry.kind == "paid" for entry in order.timeline)
+    if told != len(paying):
+        yield Difference("paid", order.number, f"{told} times in the timeline", f"{len(paying)} times")
     expected = _payment_state(session, order, paying)
     if order.payment_state not in expected:
         wanted = " or ".join(sorted(state.value for state in expected))
@@ -216,6 +225,13 @@ def _causes(session: Session) -> Iterator[tuple[Kind, str, int | None, bool]]:
             yield Kind.REFUNDED, f"refund:{refund.id}", order_id, refund.state in BACK
         elif refund.reason in SURPLUS:
             yield SURPLUS[refund.reason], f"payment:{refund.payment_id}", order_id, True
+
+
+def _libraries(session: Session) -> Iterator[Difference]:
+    erased = select(LibraryOrder).where(LibraryOrder.erased_at.is_not(None)).order_by(LibraryOrder.id)
+    for enquiry in session.scalars(erased):
+        for left in erasure.remains_of_library(session, enquiry):
+            yield Difference("erasure", enquiry.ticket, f"{left} is still there", "erased")
 
 
 def _refunds(session: Session) -> Iterator[Difference]:

@@ -9,12 +9,17 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from shop import audit
+from shop import audit, erasure
 from shop.admin.commands import admin_group
 from shop.catalogue import offers
 from shop.cli_catalogue import catalogue_group, pages_group, trader_group
+from shop.database import transact
 from shop.errors import GatewayError, ShopError
 from shop.extensions import db, gateway, now, settings
+from shop.libraries import routing
+from shop.orders import placing
+from shop.orders.models import Order
+from shop.orders.timeline import SYSTEM
 from shop.payments import inbox, reconciliation
 from shop.worker import Worker
 
@@ -70,6 +75,34 @@ def run_audit(as_json: bool) -> None:
             click.echo(str(each))
         click.echo(f"{len(found)} differences")
     sys.exit(1 if found else 0)
+
+
+@shop.command("erase")
+@click.option("--order", "number", help="One order, whatever its age: RR-…")
+@click.option("--library", "ticket", help="One library order, whatever its age: LB-…")
+def erase(number: str | None, ticket: str | None) -> None:
+    """Erase what is personal of everything older than it is to be kept, or of one order on request."""
+    session, moment = db.session(), now()
+    if number or ticket:
+        known = placing.by_number(session, number) if number else routing.by_ticket(session, ticket or "")
+        if known is None or (number and ticket):
+            raise click.ClickException(f"Please name one order that is known, not {number or ticket}.")
+        try:
+            if isinstance(known, Order):
+                done = transact(session, erasure.erase_order, known.id, SYSTEM, moment)
+            else:
+                done = transact(session, erasure.erase_library, known.id, moment)
+        except erasure.NotErasable as error:
+            raise click.ClickException(f"{number or ticket} cannot be erased yet. {error}") from error
+        click.echo(f"{number or ticket} {'is erased' if done else 'was erased already'}")
+        return
+    kept = erasure.run(session, moment, years=settings().order_years, months=settings().library_months)
+    click.echo(
+        f"erased: {len(kept.orders)} orders, {len(kept.libraries)} library orders, "
+        f"{kept.orphans} payments without an order"
+    )
+    for name, why in kept.kept.items():
+        click.echo(f"kept: {name}: {why}")
 
 
 @shop.command("doctor")

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import DateTime, Engine, Enum, Insert, MetaData, event
+from sqlalchemy import DateTime, Engine, Enum, Insert, MetaData, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
 from sqlalchemy.types import TypeDecorator
 
 P = ParamSpec("P")
@@ -29,6 +29,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 TRIES = 12
+LOCKED = "locked"
 IDLE = 5.0  # seconds after which a connection is asked whether it lives
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
 
@@ -165,7 +166,26 @@ def _passing(error: DBAPIError) -> bool:
 
 def lock(session: Session, model: type[M], key: Any) -> M | None:
     """Read one row afresh and keep others from changing it until the transaction ends."""
-    return session.get(model, key, with_for_update=True, populate_existing=True)
+    row = session.get(model, key, with_for_update=True, populate_existing=True)
+    if row is not None:
+        mark_locked(session, row)
+    return row
+
+
+def mark_locked(session: Session, row: Base) -> None:
+    """Note that nobody else can change a row until the transaction ends: it was locked, or has just been inserted."""
+    session.info.setdefault(LOCKED, set()).add(inspect(row).identity_key)
+
+
+def is_locked(session: Session, row: Base) -> bool:
+    """Whether this transaction keeps others from changing a row; asks the database nothing."""
+    return inspect(row).identity_key in session.info.get(LOCKED, ())
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_locks(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(LOCKED, None)
 
 
 def add_once(session: Session, model: type[Base], **values: Any) -> bool:

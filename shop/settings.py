@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -42,6 +43,8 @@ class Settings:
     trusted_proxies: str
     shop_clock_offset_file: str
     metrics_token: str
+    keep_orders_years: str
+    keep_libraries_months: str
     instance: str
 
     @property
@@ -69,6 +72,16 @@ class Settings:
         return int(self.trusted_proxies)
 
     @property
+    def order_years(self) -> int:
+        """How long a buyer's name and addresses are kept."""
+        return int(self.keep_orders_years)
+
+    @property
+    def library_months(self) -> int:
+        """How long a library's enquiry is kept."""
+        return int(self.keep_libraries_months)
+
+    @property
     def instance_path(self) -> Path:
         return Path(self.instance).resolve()
 
@@ -88,6 +101,8 @@ class Settings:
         values["shop_env"] = values["shop_env"] or "production"
         values["instance"] = values["instance"] or str(ROOT / "instance")
         values["trusted_proxies"] = values["trusted_proxies"] or "0"
+        values["keep_orders_years"] = values["keep_orders_years"] or "7"
+        values["keep_libraries_months"] = values["keep_libraries_months"] or "24"
         values["stripe_api_base"] = values["stripe_api_base"].rstrip("/") or STRIPE_API
         values["shop_url"] = values["shop_url"].rstrip("/")
         if not values["database_url"]:
@@ -113,6 +128,9 @@ def _problems(values: dict[str, str]) -> list[str]:
         found.append(f"SHOP_ENV is {values['shop_env']!r}, not one of {', '.join(ENVIRONMENTS)}")
     if not values["trusted_proxies"].isdigit():
         found.append("TRUSTED_PROXIES is not a whole number")
+    for name in ("keep_orders_years", "keep_libraries_months"):
+        if not re.fullmatch("[1-9][0-9]{0,2}", values[name]):
+            found.append(f"{name.upper()} is not a whole number from 1 to 999")
     for name in ("shop_url", "stripe_api_base"):
         parts = urlsplit(values[name])
         if values[name] and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):

@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from shop import duty, throttle
+from shop import duty, erasure, throttle
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import GatewayError, GatewayRefused
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 PAUSE = 1.0  # seconds between rounds
 LEASE = timedelta(minutes=15)
 SESSIONS_KEPT = timedelta(days=8)
+ERASED_AT_ONCE = 200  # orders in one round of housekeeping, so that a backlog does not outlast its lease
 
 
 class Worker:
@@ -127,3 +128,5 @@ def keep_house(session: Session, moment: datetime, _since: datetime | None) -> N
     transact(session, throttle.sweep, moment)
     old = delete(AdminSession).where(AdminSession.seen_at < moment - SESSIONS_KEPT)
     transact(session, lambda s: s.execute(old))
+    years, months = settings().order_years, settings().library_months
+    erasure.run(session, moment, years=years, months=months, most=ERASED_AT_ONCE)

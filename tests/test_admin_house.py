@@ -23,9 +23,9 @@ from shop.libraries import routing
 from shop.libraries.models import LibraryEvent, LibraryOrder, LibraryState, Request
 from shop.markets import MARKETS
 from shop.money import Currency
-from shop.orders import counting, timeline
+from shop.orders import counting, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Order, Worry
+from shop.orders.models import Worry
 from shop.payments.models import InboxEvent, InboxState, Payment, PaymentRole, Refund
 from shop.stock import Stock, StockMovement
 from shop.trader import Distributor, trader
@@ -131,7 +131,7 @@ def test_a_new_count_after_somebody_has_looked_worries_anew(
     order, at = factories.make_paid_order(session, gateway), datetime.now(UTC)
 
     def look(s: Session) -> None:
-        row = s.get_one(Order, order.id)
+        row = placing.locked(s, order.id)
         timeline.settle_worry(s, row, row.concerns[-1], VERA, at)
 
     for _ in range(2):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from shop.database import transact
 from shop.errors import WrongState
 from shop.letters.models import Kind
-from shop.orders import fulfilment, timeline
+from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order, Worry
 from shop.payments import disputes, reconciliation
@@ -42,7 +42,7 @@ def look_through(session: Session, order: Order, now: datetime) -> None:
     """A person has looked at everything."""
 
     def work(s: Session) -> None:
-        locked = s.get_one(Order, order.id)
+        locked = placing.locked(s, order.id)
         for concern in locked.concerns:
             timeline.settle_worry(s, locked, concern, ADMIN, now)
 

@@ -14,7 +14,7 @@ from shop.database import transact
 from shop.errors import GatewayUnavailable, WrongState
 from shop.letters.models import Kind
 from shop.money import Currency
-from shop.orders import fulfilment, timeline
+from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Concern, Order, Worry
 from shop.orders.timeline import BUYER
@@ -440,7 +440,7 @@ def test_money_that_disagrees_keeps_its_copies_until_a_person_has_looked(
     assert counters(session, catalogue.paperback) == (40, 1, 0)
 
     def looked(s: Session) -> None:
-        locked = s.get_one(Order, order.id)
+        locked = placing.locked(s, order.id)
         refunds.ask(s, payments(s)[0].id, 1, "requested_by_customer", ADMIN, now)
         timeline.settle_worry(s, locked, locked.concerns[0], ADMIN, now)
 

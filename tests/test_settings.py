@@ -56,6 +56,8 @@ def test_a_good_environment_is_taken():
         ({"MAIL_FROM": "the shop"}, "MAIL_FROM is not"),
         ({"DATABASE_URL": "mysql://localhost/shop"}, "DATABASE_URL begins neither"),
         ({"TRUSTED_PROXIES": "one"}, "TRUSTED_PROXIES is not"),
+        ({"KEEP_ORDERS_YEARS": "0"}, "KEEP_ORDERS_YEARS is not"),
+        ({"KEEP_LIBRARIES_MONTHS": "two"}, "KEEP_LIBRARIES_MONTHS is not"),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, str], named: str):

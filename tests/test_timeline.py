@@ -12,9 +12,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from shop import erasure
 from shop.database import transact
-from shop.orders import placing, timeline
-from shop.orders.models import Concern, Order, TimelineEntry, Worry
+from shop.letters.models import Letter
+from shop.orders import fulfilment, placing, timeline
+from shop.orders.models import Buyer, Concern, Order, PersonalValue, TimelineEntry, Worry
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order
 from tests.fake_gateway import FakeGateway
 from tests.till import at_once, differences, letters, story
@@ -142,11 +144,11 @@ def test_no_entry_names_the_buyer(session: Session, order: Order):
         assert secret not in told
 
 
-def test_erasing_the_buyer_breaks_no_chain(session: Session, order: Order):
-    order.buyer.email = order.buyer.name = order.buyer.line1 = order.buyer.note = ""
-    order.buyer.erased_at = datetime.now(UTC)
+def test_erasing_the_buyer_breaks_no_chain(session: Session, posted: Order, now: datetime):
+    session.execute(update(Letter).values(state="sent"))
     session.commit()
-    assert breaks(session, order) == []
+    transact(session, erasure.erase_order, posted.id, timeline.SYSTEM, now)
+    assert breaks(session, posted) == []
     assert differences(session) == []
 
 
@@ -182,6 +184,91 @@ def test_attention_ends_with_the_last_worry(session: Session, order: Order, now:
 
 
 def test_details_that_are_not_json_are_refused(session: Session, order: Order, now: datetime):
+    locked = placing.locked(session, order.id)
     with pytest.raises(TypeError):
-        timeline.note(session, order, "x", timeline.SYSTEM, now, sum=Decimal(1))
+        timeline.note(session, locked, "x", timeline.SYSTEM, now, sum=Decimal(1))
     session.rollback()
+
+
+def test_an_order_that_is_not_locked_takes_no_entry(session: Session, order: Order, now: datetime):
+    """Two writers could otherwise take the same place, and the one who lost would have done his work for nothing."""
+    with pytest.raises(RuntimeError, match="is not locked"):
+        timeline.note(session, order, "looked_at", timeline.SYSTEM, now)
+    placing.locked(session, order.id)
+    session.rollback()  # and with the transaction its locks are gone
+    with pytest.raises(RuntimeError, match="is not locked"):
+        timeline.note(session, order, "looked_at", timeline.SYSTEM, now)
+    session.rollback()
+
+
+@pytest.fixture
+def posted(session: Session, order: Order, now: datetime) -> Order:
+    """An order whose timeline speaks of a tracking number."""
+    transact(session, fulfilment.post, order.id, "Royal Mail", "RN123456789GB", timeline.admin("Vera Keeper"), now)
+    session.refresh(order)
+    return order
+
+
+def test_a_personal_value_lies_beside_the_entry_that_holds_only_its_salted_digest(session: Session, posted: Order):
+    last = posted.timeline[-1]
+    [value] = last.personal
+    assert (value.field, value.value, len(value.salt)) == ("tracking", "RN123456789GB", 32)
+    assert "RN123456789GB" not in json.dumps(last.details)
+    assert last.told == {"carrier": "Royal Mail", "tracking": "RN123456789GB"}
+    assert breaks(session, posted) == []
+    assert differences(session) == []
+
+
+def test_the_same_value_never_has_the_same_digest(session: Session, posted: Order, now: datetime):
+    def twice(s: Session) -> None:
+        locked = placing.locked(s, posted.id)
+        for _ in range(2):
+            timeline.note(s, locked, "x", timeline.SYSTEM, now, personal={"tracking": "RN123456789GB"})
+
+    transact(session, twice)
+    session.refresh(posted)
+    assert len({each.details["personal"]["tracking"] for each in posted.timeline[-3:]}) == 3
+
+
+def test_an_empty_personal_value_leaves_nothing(session: Session, order: Order, now: datetime):
+    def write(s: Session) -> None:
+        timeline.note(s, placing.locked(s, order.id), "x", timeline.SYSTEM, now, personal={"tracking": ""})
+
+    transact(session, write)
+    session.refresh(order)
+    assert (order.timeline[-1].details, order.timeline[-1].personal) == ({}, [])
+
+
+@pytest.mark.parametrize("change", [{"value": "RN000000000GB"}, {"salt": "0" * 32}], ids=["value", "salt"])
+def test_a_changed_personal_value_is_named(session: Session, posted: Order, change: dict[str, str]):
+    session.execute(update(PersonalValue).values(change))
+    session.commit()
+    assert breaks(session, posted) == ["the tracking of entry 4 (posted) was changed"]
+    assert any("tracking of entry 4" in each for each in differences(session))
+
+
+def test_a_personal_value_that_was_taken_away_by_itself_is_named(session: Session, posted: Order):
+    session.execute(delete(PersonalValue))
+    session.commit()
+    assert breaks(session, posted) == ["the tracking of entry 4 (posted) is missing"]
+
+
+def test_a_personal_value_left_over_by_an_erasure_is_named(session: Session, posted: Order, now: datetime):
+    session.execute(update(Buyer).values(erased_at=now))
+    session.commit()
+    assert breaks(session, posted) == ["the tracking of entry 4 (posted) was not erased"]
+
+
+def test_a_personal_value_put_in_later_is_named(session: Session, posted: Order):
+    session.add(PersonalValue(order_id=posted.id, seq=1, field="note", salt="0" * 32, value="Ada"))
+    session.commit()
+    assert breaks(session, posted) == ["the note of entry 1 (placed) was changed"]
+
+
+def test_a_digest_that_was_changed_with_its_value_is_named(session: Session, posted: Order):
+    """Whoever makes a digest fit a false value has changed the entry."""
+    last = posted.timeline[-1]
+    last.personal[0].value = "RN000000000GB"
+    last.details = {**last.details, "personal": {"tracking": timeline.value_digest(posted, last.personal[0])}}
+    session.commit()
+    assert breaks(session, posted) == ["entry 4 (posted) was changed"]

@@ -31,7 +31,7 @@ def not_delivered() -> ColumnElement[bool]:
         later.recipient == Letter.recipient,
         later.copy > Letter.copy,
     )
-    return (Letter.state == LetterState.FAILED) & ~again.exists()
+    return (Letter.state == LetterState.FAILED) & Letter.erased_at.is_(None) & ~again.exists()
 
 
 @desk.get("/letters")

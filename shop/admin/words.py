@@ -268,6 +268,11 @@ def _sum(details: Mapping[str, Any]) -> str:
 
 def _posted(details: Mapping[str, Any]) -> str:
     carrier, tracking = details.get("carrier", ""), details.get("tracking", "")
+    erased = "tracking" in details.get("erased", ())
+    if erased and carrier:
+        return str(_("The parcel was posted with %(carrier)s; its tracking number was erased.", carrier=carrier))
+    if erased:
+        return str(_("The parcel was posted; its tracking number was erased."))
     if carrier and tracking:
         return str(
             _(
@@ -333,6 +338,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "rebuilt": lambda d: _("The order was rebuilt from what Stripe knows of its payment."),
     "dispute_opened": lambda d: _("The buyer’s bank disputes the payment."),
     "dispute_changed": _dispute,
+    "erased": lambda d: _("Everything personal was erased."),
     "letter_resent": _letter,
 }
 
@@ -340,7 +346,11 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 def event(entry: TimelineEntry) -> str:
     """One entry of an order's timeline as a sentence."""
     known = EVENTS.get(entry.kind)
-    return known(entry.details) if known else str(_("Something else happened (%(kind)s).", kind=entry.kind))
+    return (
+        known({**entry.told, "erased": entry.erased})
+        if known
+        else str(_("Something else happened (%(kind)s).", kind=entry.kind))
+    )
 
 
 LIBRARY_EVENTS = {

@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.database import Base
@@ -85,6 +85,12 @@ class Letter(Base):
         UniqueConstraint("kind", "cause", "recipient", "copy"),
         Index("ix_letter_state_due_at", "state", "due_at"),
         Index("ix_letter_recipient_sent_at", "recipient", "sent_at"),
+        Index(
+            "ix_letter_message_id",
+            "message_id",
+            sqlite_where=text("message_id <> ''"),
+            postgresql_where=text("message_id <> ''"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -111,3 +117,5 @@ class Letter(Base):
     subject: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text, default="")
     """What was sent, kept so that the order desk can show it."""
+    erased_at: Mapped[datetime | None]
+    """When everything that it said was erased; it cannot be sent again."""

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop.database import add_all_once, add_once
+from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
 from shop.staff import NOTIFIED, Admin
 
@@ -129,7 +130,9 @@ def locale_of(language: str) -> str:
 
 
 def again(session: Session, letter: Letter, now: datetime) -> None:
-    """Send a letter once more: another row, never the same one."""
+    """Send a letter once more: another row, never the same one. Raises ``WrongState`` for one that was erased."""
+    if letter.erased_at is not None:
+        raise WrongState(f"letter {letter.id} was erased")
     last = session.scalar(
         select(func.max(Letter.copy)).where(
             Letter.kind == letter.kind, Letter.cause == letter.cause, Letter.recipient == letter.recipient

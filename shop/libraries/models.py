@@ -71,6 +71,8 @@ class LibraryOrder(Base):
     consent_at: Mapped[datetime]
     routed_to: Mapped[str] = mapped_column(String(254), default="")
     """The distributor's address it was sent to; empty when it came to the shopkeeper."""
+    erased_at: Mapped[datetime | None]
+    """When all that was typed was erased."""
 
     edition: Mapped[Edition] = relationship()
     events: Mapped[list[LibraryEvent]] = relationship(order_by="LibraryEvent.id")

@@ -33,7 +33,7 @@ def post(session: Session, order_id: int, carrier: str, tracking: str, actor: Ac
     shipment = Shipment(order_id=order.id, carrier=carrier, tracking=tracking, posted_by=actor.name, posted_at=now)
     session.add(shipment)
     session.flush()
-    timeline.note(session, order, "posted", actor, now, carrier=carrier, tracking=tracking)
+    timeline.note(session, order, "posted", actor, now, personal={"tracking": tracking}, carrier=carrier)
     context = order_facts(session, order) | {
         "carrier": carrier,
         "tracking": tracking,

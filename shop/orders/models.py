@@ -6,7 +6,18 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, event, text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
@@ -14,6 +25,9 @@ from shop.markets import MARKETS, Market
 from shop.money import Currency, Money
 from shop.orders.folding import fold
 from shop.orders.lifecycle import FulfilmentState, PaymentState
+
+PERSONAL = "personal"
+"""The name in an entry's details under which digests of personal values stand."""
 
 
 class Order(Base):
@@ -224,7 +238,10 @@ class Concern(Base):
 
 
 class TimelineEntry(Base):
-    """Something that happened to an order. Holds no personal data; each entry is chained to the one before."""
+    """Something that happened to an order; each entry is chained to the one before.
+
+    Holds no personal data itself, only salted digests of it: the values are ``personal``, until they are erased.
+    """
 
     __tablename__ = "timeline_entry"
 
@@ -236,4 +253,33 @@ class TimelineEntry(Base):
     admin: Mapped[str] = mapped_column(String(200), default="")
     kind: Mapped[str] = mapped_column(String(40))
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """JSON; ``personal`` in it maps the names of personal values to their digests."""
     digest: Mapped[str] = mapped_column(String(64))
+    personal: Mapped[list[PersonalValue]] = relationship(order_by="PersonalValue.field", lazy="selectin")
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The details with those personal values that are still there."""
+        plain = {name: each for name, each in self.details.items() if name != PERSONAL}
+        return plain | {each.field: each.value for each in self.personal}
+
+    @property
+    def erased(self) -> set[str]:
+        """Names of the personal values that are no longer there."""
+        return set(self.details.get(PERSONAL, {})) - {each.field for each in self.personal}
+
+
+class PersonalValue(Base):
+    """A personal value that a timeline entry speaks of; deleted when the order's buyer is erased."""
+
+    __tablename__ = "personal_value"
+    __table_args__ = (
+        ForeignKeyConstraint(["order_id", "seq"], ["timeline_entry.order_id", "timeline_entry.seq"]),
+    )
+
+    order_id: Mapped[int] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    field: Mapped[str] = mapped_column(String(40), primary_key=True)
+    salt: Mapped[str] = mapped_column(String(32))
+    """Random, 128 bits: once it is gone, nobody can try values against the digest."""
+    value: Mapped[str] = mapped_column(Text)

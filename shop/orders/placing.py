@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from shop import stock
 from shop.catalogue.offers import Offer
-from shop.database import add_once
+from shop.database import add_once, mark_locked
 from shop.markets import Market
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
@@ -67,6 +67,7 @@ def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datet
             return known
         number = new_number()
     order = session.scalars(select(Order).where(Order.number == number)).one()
+    mark_locked(session, order)  # nobody else sees a row that is not committed
     order.buyer = Buyer(purchase_order=wish.purchase_order, note=wish.note)
     for position, line in enumerate(offer.lines, start=1):
         text = line.edition.text_in(market.language)
@@ -153,6 +154,7 @@ def locked(session: Session, order_id: int) -> Order:
     order = session.scalar(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
     if order is None:
         raise LookupError(f"no order {order_id}")
+    mark_locked(session, order)
     return order
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from shop.database import is_locked
 from shop.letters import outbox
 from shop.letters.models import Kind
-from shop.orders.models import Concern, Order, TimelineEntry, Worry
+from shop.orders.models import PERSONAL, Concern, Order, PersonalValue, TimelineEntry, Worry
 
 
 class Actor(NamedTuple):
@@ -32,9 +34,31 @@ def admin(name: str) -> Actor:
     return Actor("admin", name)
 
 
-def note(session: Session, order: Order, kind: str, actor: Actor, now: datetime, **details: Any) -> None:
-    """Append to an order's timeline. The order must be locked; ``details`` are JSON and never personal."""
+def note(
+    session: Session,
+    order: Order,
+    kind: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    personal: Mapping[str, str] | None = None,
+    **details: Any,
+) -> None:
+    """Append to an order's timeline; raises ``RuntimeError`` unless the order is locked.
+
+    ``details`` are JSON and never personal. What is ``personal`` lies beside the entry, where it can be erased, and
+    the entry holds a salted digest of each value; empty values are left out.
+    """
+    if not is_locked(session, order):
+        raise RuntimeError(f"{order.number} is not locked: two writers could take the same place")
     seq = order.timeline_count + 1
+    values = [
+        PersonalValue(order_id=order.id, seq=seq, field=field, salt=secrets.token_hex(16), value=value)
+        for field, value in sorted((personal or {}).items())
+        if value
+    ]
+    if values:
+        details[PERSONAL] = {each.field: value_digest(order, each) for each in values}
     entry = TimelineEntry(
         order_id=order.id,
         seq=seq,
@@ -44,23 +68,33 @@ def note(session: Session, order: Order, kind: str, actor: Actor, now: datetime,
         kind=kind,
         details=details,
         digest="",
+        personal=values,
     )
     entry.digest = digest(order, entry, order.timeline_head)
     session.add(entry)
     order.timeline_count, order.timeline_head = seq, entry.digest
 
 
+def value_digest(order: Order, value: PersonalValue) -> str:
+    """SHA-256 over a personal value, its place and its salt, without which it cannot be guessed at."""
+    return _sha256([value.salt, order.number, value.seq, value.field, value.value])
+
+
 def digest(order: Order, entry: TimelineEntry, before: str) -> str:
     """SHA-256 over the entry, its order's number and the digest before it."""
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
     whole = [before, order.number, entry.seq, at, entry.actor, entry.admin, entry.kind, entry.details]
-    return hashlib.sha256(
-        json.dumps(whole, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    ).hexdigest()
+    return _sha256(whole)
+
+
+def _sha256(parts: list[Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def breaks(order: Order) -> Iterator[str]:
-    """What is wrong with an order's chain: a changed, missing or cut-off entry is named."""
+    """What is wrong with an order's chain: a changed, missing or cut-off entry is named, and a personal value that
+    was changed, taken away by itself, or left over by an erasure."""
     before, expected = "", 1
     for entry in order.timeline:
         if entry.seq != expected:
@@ -69,9 +103,26 @@ def breaks(order: Order) -> Iterator[str]:
         if entry.digest != digest(order, entry, before):
             yield f"entry {entry.seq} ({entry.kind}) was changed"
             return
+        yield from _broken_values(order, entry)
         before, expected = entry.digest, expected + 1
     if order.timeline_count != expected - 1 or order.timeline_head != before:
         yield f"the timeline ends at entry {expected - 1}, not {order.timeline_count}"
+
+
+def _broken_values(order: Order, entry: TimelineEntry) -> Iterator[str]:
+    """Personal values of one entry that do not fit their digests: all of an order's are there, or none."""
+    known = entry.details.get(PERSONAL, {})
+    there = {each.field: each for each in entry.personal}
+    for field in sorted(known.keys() | there.keys()):
+        name = f"the {field} of entry {entry.seq} ({entry.kind})"
+        value = there.get(field)
+        if value is None:
+            if order.buyer.erased_at is None:
+                yield f"{name} is missing"
+        elif order.buyer.erased_at is not None:
+            yield f"{name} was not erased"
+        elif known.get(field) != value_digest(order, value):
+            yield f"{name} was changed"
 
 
 def worry(session: Session, order: Order, what: Worry, now: datetime, cause: str = "", **details: Any) -> None:

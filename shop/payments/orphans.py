@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition
-from shop.database import add_once, lock, transact
+from shop.database import add_once, lock, mark_locked, transact
 from shop.errors import WrongState
 from shop.markets import COUNTRIES, MARKETS
 from shop.money import Currency
@@ -115,6 +115,7 @@ def _order(session: Session, payment: Payment, facts: CheckoutFacts, now: dateti
     if not inserted:
         raise NotRebuildable(Obstacle.NUMBER_TAKEN)
     order = session.scalars(select(Order).where(Order.number == number)).one()
+    mark_locked(session, order)
     order.buyer = Buyer()
     for position, (edition, quantity) in enumerate(copies, start=1):
         text = edition.text_in(market.language)

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -206,7 +207,10 @@ def _later(session: Session, refund_id: int, now: datetime) -> None:
 
 
 def _refused(session: Session, refund_id: int, code: str, now: datetime) -> None:
-    """The provider will not do it: unless his list says that it is done, a person must look."""
+    """The provider will not do it: unless his list says that it is done, a person must look.
+
+    The order must be locked.
+    """
     refund = session.get_one(Refund, refund_id)
     if refund.state is not RefundState.OWED:
         return
@@ -313,7 +317,7 @@ def _bring(
     session.flush()
     if order is None:
         return True
-    entry = {"refund": row.id, "amount": row.amount, "currency": payment.currency.value}
+    entry: dict[str, Any] = {"refund": row.id, "amount": row.amount, "currency": payment.currency.value}
     if state in BACK and before not in BACK:
         timeline.note(session, order, "refunded", timeline.STRIPE, now, **entry, source=row.source.value)
         if payment.role is PaymentRole.ORDER:

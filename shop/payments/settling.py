@@ -411,7 +411,7 @@ def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
     return Outcome.ORPHAN
 
 
-def _sum(payment: Payment) -> dict[str, object]:
+def _sum(payment: Payment) -> dict[str, Any]:
     """A payment's sum as timeline and desk letters tell it."""
     return {"amount": payment.amount, "currency": payment.currency.value}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
-from flask_babel import LazyString, gettext
+from flask_babel import LazyString, ngettext
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
@@ -178,12 +178,18 @@ def render(
 def consent_words(editions: list[Edition], suppliers: dict[str, str]) -> str:
     """Who gets the data, by name."""
     names = sorted(set(suppliers.values()))
-    alone: str = gettext(
-        "I agree that the shop keeps these details for 24 months in order to answer this request."
+    months = settings().library_months
+    alone: str = ngettext(
+        "I agree that the shop keeps these details for %(num)d month in order to answer this request.",
+        "I agree that the shop keeps these details for %(num)d months in order to answer this request.",
+        months,
     )
-    passed_on: str = gettext(
-        "I agree that the shop keeps these details for 24 months in order to answer this request, and passes them "
-        "on to the distributor who supplies the edition I have chosen, where it has one (%(names)s).",
+    passed_on: str = ngettext(
+        "I agree that the shop keeps these details for %(num)d month in order to answer this request, and passes "
+        "them on to the distributor who supplies the edition I have chosen, where it has one (%(names)s).",
+        "I agree that the shop keeps these details for %(num)d months in order to answer this request, and passes "
+        "them on to the distributor who supplies the edition I have chosen, where it has one (%(names)s).",
+        months,
         names=", ".join(names),
     )
     return passed_on if names else alone

@@ -149,7 +149,9 @@ def send_link() -> Answer:
 
     def work(s: Session) -> None:
         throttle.spend(s, f"link:{visitor}", LINKS_PER_VISITOR, WINDOW, at)
-        order = placing.by_number(s, number)
+        known = placing.by_number(s, number)
+        # Locked, so that no letter is owed to somebody who is just being erased.
+        order = placing.locked(s, known.id) if known else None
         if order is None or not order.buyer.email or order.buyer.email.casefold() != email.casefold():
             return
         path = url_for("storefront.order_page", market=order.market, token=order.token)

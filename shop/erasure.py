@@ -1,0 +1,239 @@
+"""Erasing: after the years of keeping, or when somebody asks, what is personal goes; sums, copies and proofs stay.
+
+An erased row is emptied, not deleted, so that totals, letters owed and timelines can be audited as before.
+"""
+
+from __future__ import annotations
+
+import calendar
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from shop.database import lock, transact
+from shop.errors import WrongState
+from shop.letters.models import SHOPKEEPER, Letter, LetterState
+from shop.libraries.models import LibraryOrder
+from shop.orders import timeline
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import Buyer, Order, PersonalValue
+from shop.orders.placing import locked
+from shop.orders.timeline import Actor
+from shop.payments.models import AttemptState, CheckoutAttempt, Dispute, Payment, Refund, RefundState
+
+BUYER = (
+    *("email", "name", "phone", "line1", "line2", "city", "state", "postal_code", "country"),
+    *("purchase_order", "note", "search"),
+)
+LIBRARY = (
+    *("institution", "department", "contact_name", "email", "phone", "delivery_address", "invoice_address"),
+    *("invoice_email", "purchase_order", "own_reference", "vat_number", "vendor_forms", "san", "notes"),
+)
+UNPAID = (PaymentState.AWAITING, PaymentState.PROCESSING)
+
+
+class NotErasable(WrongState):
+    """Something about an order or an enquiry is not over; the text is a sentence that says what."""
+
+
+@dataclass(slots=True)
+class Erased:
+    """What a run has erased, by number, and what it has left, with the reason."""
+
+    orders: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
+    orphans: int = 0
+    kept: dict[str, str] = field(default_factory=dict)
+
+
+def run(session: Session, now: datetime, *, years: int, months: int, most: int | None = None) -> Erased:
+    """Erase orders older than ``years`` and library orders older than ``months``, each in its own transaction.
+
+    What is not over is left for a later run. ``most`` limits how many of each kind are erased at once.
+    """
+    done = Erased()
+    old, old_enquiry = before(now, 12 * years), before(now, months)
+    overdue = (
+        select(Order.id, Order.number)
+        .join(Buyer)
+        .where(Order.placed_at <= old, Buyer.erased_at.is_(None))
+        .order_by(Order.id)
+    )
+    for order_id, number in _rows(session, overdue):
+        if most is not None and len(done.orders) >= most:
+            break
+        try:
+            transact(session, erase_order, order_id, timeline.SYSTEM, now)
+            done.orders.append(number)
+        except NotErasable as error:
+            done.kept[number] = str(error)
+    enquiries = (
+        select(LibraryOrder.id, LibraryOrder.ticket)
+        .where(LibraryOrder.placed_at <= old_enquiry, LibraryOrder.erased_at.is_(None))
+        .order_by(LibraryOrder.id)
+    )
+    for enquiry_id, ticket in _rows(session, enquiries):
+        if most is not None and len(done.libraries) >= most:
+            break
+        try:
+            transact(session, erase_library, enquiry_id, now)
+            done.libraries.append(ticket)
+        except NotErasable as error:
+            done.kept[ticket] = str(error)
+    done.orphans = transact(session, _erase_orphans, old)
+    return done
+
+
+def _rows(session: Session, wanted: object) -> list[tuple[int, str]]:
+    found = [(row[0], row[1]) for row in session.execute(wanted)]  # type: ignore[call-overload]
+    session.rollback()
+    return found
+
+
+def before(moment: datetime, months: int) -> datetime:
+    """The same day and hour so many months earlier; the month's last day where it has fewer."""
+    years, month = divmod(moment.month - 1 - months, 12)
+    year = moment.year + years
+    day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+    return moment.replace(year=year, month=month + 1, day=day)
+
+
+def hindrance(session: Session, order: Order) -> str:
+    """Why an order cannot be erased yet, as a sentence; empty when it is over."""
+    pages = select(CheckoutAttempt.id).where(
+        CheckoutAttempt.order_id == order.id, CheckoutAttempt.state != AttemptState.CLOSED
+    )
+    if order.payment_state in UNPAID or session.scalar(pages.limit(1)) is not None:
+        return "It can still be paid, or its payment is on the way."
+    if order.fulfilment_state is FulfilmentState.TO_POST:
+        return "Its copies are still to be posted."
+    payments = select(Payment.id).where(Payment.order_id == order.id)
+    open_disputes = select(Dispute.id).where(Dispute.payment_id.in_(payments), Dispute.closed_at.is_(None))
+    if session.scalar(open_disputes.limit(1)) is not None:
+        return "Its payment is disputed."
+    under_way = select(Refund.id).where(
+        Refund.payment_id.in_(payments), Refund.state.in_((RefundState.OWED, RefundState.PENDING))
+    )
+    if session.scalar(under_way.limit(1)) is not None:
+        return "A refund is under way."
+    if order.needs_attention:
+        return "It needs the attention of a person."
+    if _letter_owed(session, Letter.order_id == order.id):
+        return "A letter about it is still to be sent."
+    return ""
+
+
+def _letter_owed(session: Session, about: object) -> bool:
+    owed = select(Letter.id).where(about, Letter.state == LetterState.OWED)  # type: ignore[arg-type]
+    return session.scalar(owed.limit(1)) is not None
+
+
+def erase_order(session: Session, order_id: int, actor: Actor, now: datetime) -> bool:
+    """Empty everything personal about an order; false when it was empty already.
+
+    Raises ``NotErasable`` while something about the order is not over.
+    """
+    order = locked(session, order_id)
+    if why := hindrance(session, order):
+        raise NotErasable(why)
+    if order.buyer.erased_at is not None and not any(remains(session, order)):
+        return False
+    for name in BUYER:
+        setattr(order.buyer, name, "")
+    order.buyer.erased_at = now
+    for shipment in order.shipments:
+        shipment.tracking = ""
+    for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
+        payment.card, payment.facts = "", {}
+    # The digest of what was typed could be guessed at; that of the form's random mark goes with it.
+    order.visitor, order.attempt, order.content = "", secrets.token_hex(32), secrets.token_hex(32)
+    _erase_letters(session, list(session.scalars(select(Letter).where(Letter.order_id == order.id))), now)
+    session.execute(
+        delete(PersonalValue)
+        .where(PersonalValue.order_id == order.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.flush()
+    session.expire(order, ["timeline"])
+    timeline.note(session, order, "erased", actor, now)
+    return True
+
+
+def erase_library(session: Session, enquiry_id: int, now: datetime) -> bool:
+    """Empty everything that a library typed and that was noted about it; false when it was empty already.
+
+    Raises ``NotErasable`` while a letter is still to be sent.
+    """
+    enquiry = lock(session, LibraryOrder, enquiry_id)
+    if enquiry is None:
+        raise LookupError(enquiry_id)
+    if _letter_owed(session, Letter.library_order_id == enquiry.id):
+        raise NotErasable("A letter about it is still to be sent.")
+    if enquiry.erased_at is not None and not any(remains_of_library(session, enquiry)):
+        return False
+    for name in LIBRARY:
+        setattr(enquiry, name, "")
+    enquiry.submission, enquiry.erased_at = secrets.token_hex(32), now
+    for happened in enquiry.events:
+        happened.detail = ""
+    letters = select(Letter).where(Letter.library_order_id == enquiry.id)
+    _erase_letters(session, list(session.scalars(letters)), now)
+    return True
+
+
+def _erase_letters(session: Session, letters: list[Letter], now: datetime) -> None:
+    """Empty letters, and the text of those that went in one message with them."""
+    joined = {each.message_id for each in letters if each.message_id and each.kind in SHOPKEEPER}
+    if joined:
+        session.execute(
+            update(Letter)
+            .where(Letter.message_id.in_(joined), Letter.message_id != "")
+            .values(text="")
+            .execution_options(synchronize_session=False)
+        )
+    for letter in letters:
+        # A key needs a recipient, and no two rows the same one.
+        letter.recipient, letter.reply_to, letter.context = f"erased-{letter.id}", "", {}
+        letter.subject = letter.text = letter.message_id = letter.last_error = ""
+        letter.erased_at = now
+
+
+def _erase_orphans(session: Session, old: datetime) -> int:
+    """Empty what is told by payments that no order is known for; answers how many there were."""
+    wanted = select(Payment).where(Payment.order_id.is_(None), Payment.received_at <= old)
+    found = [each for each in session.scalars(wanted) if each.card or each.facts]
+    for payment in found:
+        payment.card, payment.facts = "", {}
+    return len(found)
+
+
+def remains(session: Session, order: Order) -> Iterator[str]:
+    """What is personal and still there about an order whose buyer was erased; the timeline's values aside."""
+    yield from (f"the buyer's {name}" for name in BUYER if getattr(order.buyer, name))
+    yield from ("a tracking number" for shipment in order.shipments if shipment.tracking)
+    for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
+        if payment.card or payment.facts:
+            yield f"facts of payment {payment.id}"
+    yield from _readable(session.scalars(select(Letter).where(Letter.order_id == order.id).order_by(Letter.id)))
+
+
+def remains_of_library(session: Session, enquiry: LibraryOrder) -> Iterator[str]:
+    """What is still there of what a library had written before it was erased."""
+    yield from (f"its {name}" for name in LIBRARY if getattr(enquiry, name))
+    yield from (f"a remark on {each.kind}" for each in enquiry.events if each.detail and each.at <= _at(enquiry))
+    letters = select(Letter).where(Letter.library_order_id == enquiry.id).order_by(Letter.id)
+    yield from _readable(session.scalars(letters))
+
+
+def _at(enquiry: LibraryOrder) -> datetime:
+    return enquiry.erased_at or enquiry.placed_at
+
+
+def _readable(letters: object) -> Iterator[str]:
+    for letter in letters:  # type: ignore[attr-defined]
+        if letter.erased_at is None or letter.text or letter.context:
+            yield f"letter {letter.id} ({letter.kind.value})"
