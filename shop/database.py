@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import enum
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import DateTime, Engine, Enum, Insert, MetaData, event, inspect
+from psycopg import IsolationLevel
+from sqlalchemy import Connection, DateTime, Engine, Enum, Insert, MetaData, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -31,7 +34,11 @@ NAMES = {
 TRIES = 12
 LOCKED = "locked"
 IDLE = 5.0  # seconds after which a connection is asked whether it lives
+DOUBTS = 3
+"""So often a unique key that was taken meanwhile is looked at again, before it is called a mistake."""
+LONGEST_TURN = 5.0  # seconds
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
+UNIQUE_VIOLATION = "23505"
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -78,11 +85,16 @@ class Base(DeclarativeBase):
 
 
 def prepare(engine: Engine) -> None:
-    """Make the database behave: a dead connection is noticed, and SQLite's writers queue."""
+    """Make the database behave: a dead connection is noticed, and SQLite's writers queue.
+
+    A transaction opened by ``transact`` has, on PostgreSQL, the level that the database gives by default, and one
+    that only reads READ COMMITTED: nobody could run a page again whose reading were refused.
+    """
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
     else:
         _notice_the_dead(engine)
+        event.listen(engine, "begin", _set_level)
 
 
 def _notice_the_dead(engine: Engine) -> None:
@@ -127,6 +139,31 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+def _set_level(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if "isolation_level" not in options:
+        # Said in BEGIN itself, so it costs no question of its own; None is the database's default.
+        driver: Any = connection.connection.dbapi_connection
+        driver.isolation_level = None if options.get("writing") else IsolationLevel.READ_COMMITTED
+
+
+_turn = threading.Lock()
+
+
+@contextmanager
+def _in_turn(beaten: bool) -> Iterator[None]:
+    """Whoever was beaten by a rival goes one at a time with the others of this process whom that befell.
+
+    Else a hundred who want to write the same row at a strict level would beat each other a hundred times.
+    """
+    mine = beaten and _turn.acquire(timeout=LONGEST_TURN)
+    try:
+        yield
+    finally:
+        if mine:
+            _turn.release()
+
+
 def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run ``work`` in a transaction of its own and commit it; run it again when the database asks for that.
 
@@ -134,27 +171,33 @@ def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args
     it may run several times: after a serialization failure (40001), a deadlock (40P01), SQLite's "busy", and when
     the connection broke before the commit.
     """
+    doubtful = DOUBTS
     for attempt in range(TRIES):
         session.rollback()
         ending = False
-        try:
-            session.connection(execution_options={"writing": True})
-            result = work(session, *args, **kwargs)
-            session.flush()
-            ending = True
-            session.commit()
-        except DBAPIError as error:
-            session.rollback()
-            # Whether a commit was done whose connection broke nobody knows; before it, nothing was.
-            lost = error.connection_invalidated and not ending
-            if attempt + 1 == TRIES or not (lost or _passing(error)):
+        with _in_turn(attempt > 0):
+            try:
+                session.connection(execution_options={"writing": True})
+                result = work(session, *args, **kwargs)
+                session.flush()
+                ending = True
+                session.commit()
+            except DBAPIError as error:
+                session.rollback()
+                if attempt + 1 == TRIES:
+                    raise
+                # Whether a commit was done whose connection broke nobody knows; before it, nothing was.
+                lost = error.connection_invalidated and not ending
+                if doubtful and _is_unique_violation(error) and _sees_no_rivals(session):
+                    doubtful -= 1
+                elif not (lost or _passing(error)):
+                    raise
+            except BaseException:
+                session.rollback()
                 raise
-            time.sleep(random.uniform(0.005, 0.02) * 2 ** min(attempt, 6))  # noqa: S311 - spreads rivals, no secret
-        except BaseException:
-            session.rollback()
-            raise
-        else:
-            return result
+            else:
+                return result
+        time.sleep(random.uniform(0.005, 0.02) * 2 ** min(attempt, 6))  # noqa: S311 - spreads rivals, no secret
     raise AssertionError("unreachable")
 
 
@@ -162,6 +205,21 @@ def _passing(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlstate", None) in RETRIED_STATES:
         return True
     return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
+
+
+def _is_unique_violation(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION
+
+
+def _sees_no_rivals(session: Session) -> bool:
+    """Whether a transaction sees the database as it was when it began.
+
+    Then the row whose key is taken may be one that it would have found, had it begun after its rival's end: the
+    unique key speaks before the database can call it a serialization failure (PostgreSQL manual, 13.5).
+    """
+    level = session.connection(execution_options={"writing": True}).get_isolation_level()
+    session.rollback()
+    return level != "READ COMMITTED"
 
 
 def lock(session: Session, model: type[M], key: Any) -> M | None:

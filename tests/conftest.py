@@ -1,4 +1,5 @@
-"""What every test may ask for. Whatever touches money or stock runs on SQLite and on a real PostgreSQL."""
+"""What every test may ask for. Whatever touches money or stock runs on SQLite and on a real PostgreSQL, at the level
+that it has by default and at the strictest."""
 
 from __future__ import annotations
 
@@ -33,6 +34,26 @@ from tools.translations import compile_stale
 
 ROOT = Path(__file__).resolve().parent.parent
 WEBHOOK_SECRET = "whsec_of_the_suite"
+DATABASES = ["sqlite", "postgresql", "serializable"]
+STRICT = "&options=-c%20default_transaction_isolation%3Dserializable"
+MONEY_AND_STOCK = {
+    "test_caps",
+    "test_checkouts",
+    "test_disputes",
+    "test_inbox",
+    "test_letters_delivery",
+    "test_mistakes",
+    "test_orphans",
+    "test_paying",
+    "test_placing",
+    "test_reconciliation",
+    "test_refunded_copies",
+    "test_refunds",
+    "test_rush",
+    "test_stock",
+    "test_transactions",
+    "test_worker",
+}
 NO_POSTGRES = pytest.StashKey[str]()
 _started: list[Postgres] = []
 
@@ -86,7 +107,7 @@ def _start_postgres(config: pytest.Config) -> None:
 def new_database(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Callable[[str, str], str]:
-    """Make an empty database: ``new_database("sqlite" or "postgresql", name)`` returns its address."""
+    """Make an empty database: ``new_database(one of DATABASES, name)`` returns its address."""
 
     def make(kind: str, name: str) -> str:
         if kind == "sqlite":
@@ -96,12 +117,22 @@ def new_database(
             if os.environ.get("CI"):
                 pytest.fail(reason)
             pytest.skip(reason)
-        return create(os.environ["TEST_POSTGRES"], f"{name}_{worker_id}")
+        strict = STRICT if kind == "serializable" else ""
+        return create(os.environ["TEST_POSTGRES"], f"{name}_{kind}_{worker_id}") + strict
 
     return make
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever asks for a database on each kind; tests of money and stock at the strictest level too."""
+    chosen = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    for name in ({"database_url", "_live_shop"} & set(metafunc.fixturenames)) - chosen:
+        strict = metafunc.module.__name__.rpartition(".")[2] in MONEY_AND_STOCK
+        kinds = DATABASES if strict else DATABASES[:2]
+        metafunc.parametrize(name, kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def database_url(
     request: pytest.FixtureRequest,
     new_database: Callable[[str, str], str],
@@ -262,13 +293,13 @@ def sandbox(_sandbox_process: Sandbox) -> Sandbox:
     return _sandbox_process
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
 def _live_shop(
     request: pytest.FixtureRequest,
     new_database: Callable[[str, str], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LiveShop]:
-    url = new_database(request.param, "live") if request.param == "postgresql" else ""
+    url = "" if request.param == "sqlite" else new_database(request.param, "live")
     running = LiveShop(tmp_path_factory.mktemp("live"), url).start()
     yield running
     running.stop()

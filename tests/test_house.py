@@ -79,6 +79,18 @@ def test_no_exception_is_swallowed_unseen():
                 assert node.type is not None, f"{named(path)}:{node.lineno}: a bare except"
 
 
+def test_nothing_is_committed_but_by_the_one_function_that_can_begin_again():
+    """What is written elsewhere could be refused by a database at a strict level, with nobody to write it again."""
+    for path in MODULES:
+        if "sandbox" not in path.parts and path.name != "database.py":
+            called = {node.func.attr for node in calls(path) if isinstance(node.func, ast.Attribute)}
+            assert not called & {"commit", "begin"}, named(path)
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+
+
 def test_nothing_asks_whether_it_is_tested():
     asked = re.compile(r"\bTESTING\b|PYTEST|\bpytest\b|\bunittest\b|\bmock\b|\.testing\b")
     for path in MODULES:

@@ -23,7 +23,7 @@ from shop.stock import StockMovement
 from tests.client import Client
 from tests.factories import Catalogue, make_order, set_stock
 from tests.fake_gateway import FakeGateway
-from tests.till import at_once, counters, differences, story
+from tests.till import at_once, counters, differences, is_strict, story
 
 
 def placed(session: Session, attempt: str, **quantities: int) -> int:
@@ -185,7 +185,8 @@ def test_writers_queue_instead_of_failing_half_way(app: Flask, session: Session,
             transact(s, sell)
 
     assert at_once(app, 6, work) == [None] * 6
-    assert len(runs) == 24
+    # At the strictest level the database refuses instead, and each goes on until it has been written.
+    assert len(runs) == 24 or (len(runs) > 24 and is_strict(app))
 
 
 def test_number_and_token_betray_nothing(session: Session, catalogue: Catalogue):

@@ -76,6 +76,11 @@ def deliver(
     return answer
 
 
+def is_strict(app: Flask) -> bool:
+    """Whether the database gives its transactions the strictest level by default."""
+    return "serializable" in str(engine_of(app).url.query.get("options", ""))
+
+
 def at_once(app: Flask, times: int, work: Callable[[Session, int], T]) -> list[T | Exception]:
     """Do something in so many threads at once, each with its own session; answers what came back or was raised."""
     engine, gate = engine_of(app), threading.Barrier(times)

@@ -14,7 +14,7 @@ from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.orders import placing, timeline
 from shop.orders.lifecycle import Action, PaymentState, after_payment
-from shop.orders.models import Order, Worry
+from shop.orders.models import Concern, Order, Worry
 from shop.orders.timeline import Actor
 from shop.payments import settling
 from shop.payments.gateway import CheckoutFacts, CheckoutLine, CheckoutRequest, PaymentGateway
@@ -161,7 +161,8 @@ def close_pages(
             order.payment_state = after_payment(order.payment_state, action)
             timeline.note(s, order, order.payment_state.value, actor, now)
             return
-        if order.payment_state is not PaymentState.AWAITING or order.needs_attention or _live(s, order_id):
+        awaited = order.payment_state is PaymentState.AWAITING and not settling.waits_for_person(order)
+        if not awaited or _live(s, order_id):
             return
         placing.let_go(s, order, now)
         order.payment_state = after_payment(order.payment_state, action)
@@ -198,7 +199,13 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
         session.scalars(
             select(Order.id).where(
                 Order.payment_state == PaymentState.AWAITING,
-                ~Order.needs_attention,
+                ~select(Concern.id)
+                .where(
+                    Concern.order_id == Order.id,
+                    Concern.worry == Worry.AMOUNT_DIFFERS,
+                    Concern.settled_at.is_(None),
+                )
+                .exists(),
                 Order.placed_at <= now - LIFE,
                 ~select(CheckoutAttempt.id)
                 .where(CheckoutAttempt.order_id == Order.id, CheckoutAttempt.state != AttemptState.CLOSED)

@@ -224,13 +224,19 @@ def _apply(
         _delayed(session, order, attempt, facts, now)
 
 
+def waits_for_person(order: Order) -> bool:
+    """Whether money has come that disagrees: its copies stay put aside until somebody has looked."""
+    return any(each.worry is Worry.AMOUNT_DIFFERS and each.settled_at is None for each in order.concerns)
+
+
 def _lapse(session: Session, order: Order, now: datetime) -> None:
     """The page can never be paid: the copies go back, unless another page of the order still lives."""
     session.flush()
     other = select(CheckoutAttempt.id).where(
         CheckoutAttempt.order_id == order.id, CheckoutAttempt.state != AttemptState.CLOSED
     )
-    if order.payment_state is PaymentState.AWAITING and session.scalar(other.limit(1)) is None:
+    waiting = order.payment_state is PaymentState.AWAITING and not waits_for_person(order)
+    if waiting and session.scalar(other.limit(1)) is None:
         order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
         placing.expire(session, order, now)
 
