@@ -40,6 +40,22 @@ def test_only_our_own_pages_may_post(
         assert answer.page.language == "ru"
 
 
+@pytest.mark.parametrize("host", ["xn--", "xn--a.example", "..", "a" * 300])
+def test_a_host_that_is_none_is_a_refusal_and_no_mistake_of_ours(
+    app: Flask, catalogue: Catalogue, host: str
+) -> None:
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    answer = app.test_client().post("/ru-gb/order", data=ORDER, headers=headers)
+    assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("typed", ["\x011", "1\x01", "\x7f1", "\x1b"])
+def test_what_no_page_can_hold_is_not_shown_again(client: Client, catalogue: Catalogue, typed: str) -> None:
+    answer = client.post("/ru-gb/order", data={**ORDER, "paperback": typed})
+    assert answer.status_code == 400
+    assert answer.page.language == "ru"
+
+
 def test_every_post_but_the_webhook_refuses_other_sites(app: Flask, client: Client) -> None:
     for rule in app.url_map.iter_rules():
         if not (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"} or rule.rule == "/stripe/webhook":

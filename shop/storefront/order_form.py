@@ -63,12 +63,13 @@ class QuantityField(Field):
         return self.typed
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
-        self.data, self.typed = 0, valuelist[0].strip()[:20] if valuelist else "0"
+        typed = valuelist[0].strip() if valuelist else "0"
+        self.data, self.typed = 0, one_line(typed)[:20]
         if len(valuelist) > 1:
             raise ValueError(gettext("This was sent more than once. Please choose again."))
-        if not self.typed:
-            self.typed = "0"
-        if not DIGITS.fullmatch(self.typed) or (valuelist and len(valuelist[0].strip()) > 20):
+        if not typed:
+            typed = self.typed = "0"
+        if not DIGITS.fullmatch(typed):
             raise ValueError(
                 gettext(
                     "Please write the number of copies as a whole number from 0 to %(limit)d.", limit=self.limit
