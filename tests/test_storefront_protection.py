@@ -7,6 +7,7 @@ import re
 import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
+from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.client import Client
 from tests.conftest import opened, settings_for
@@ -44,9 +45,10 @@ def test_only_our_own_pages_may_post(
 def test_a_host_that_is_none_is_a_refusal_and_no_mistake_of_ours(
     app: Flask, catalogue: Catalogue, host: str
 ) -> None:
-    headers = {"Host": host, "Origin": f"http://{host}"}
-    answer = app.test_client().post("/ru-gb/order", data=ORDER, headers=headers)
-    assert 400 <= answer.status_code < 500
+    environ = create_environ("/ru-gb/order", method="POST", data=ORDER)
+    environ |= {"HTTP_HOST": host, "HTTP_ORIGIN": f"http://{host}"}
+    _body, status, _headers = run_wsgi_app(app, environ)
+    assert status.startswith("4")
 
 
 @pytest.mark.parametrize("typed", ["\x011", "1\x01", "\x7f1", "\x1b"])

@@ -114,6 +114,8 @@ class Problem:
 
     field: str
     message: str
+    label: str = ""
+    """What the field is called, where the message alone does not say which it is about."""
 
 
 @dataclass(slots=True)
@@ -147,7 +149,12 @@ class Typed:
     def problems(self) -> list[Problem]:
         """What is wrong with the fields themselves, before the catalogue is asked."""
         self.form.validate()
-        found = [Problem(field.name, str(error)) for field in self.form for error in field.errors[:1]]
+        fields = sorted(self.form, key=lambda field: not isinstance(field, QuantityField))  # as on the page
+        found = [
+            Problem(field.name, str(error), str(field.label.text))
+            for field in fields
+            for error in field.errors[:1]
+        ]
         country = self.form.country
         if not country.errors and country.data not in COUNTRIES:
             found.append(Problem("country", gettext("Please choose a country from the list.")))

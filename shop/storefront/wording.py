@@ -80,7 +80,9 @@ STATES: dict[Standing, Words] = {
     ),
     Standing.RETURNED: Words(
         _l("The refund has come back to us"),
-        _l("Your bank has not taken the refund; perhaps the card or the account has been closed. It is still yours."),
+        _l(
+            "Your bank has not taken the refund; perhaps the card or the account has been closed. It is still yours."
+        ),
         _l("The seller writes to you about another way of paying it back. The parcel will not be posted."),
     ),
     Standing.PART_REFUNDED: Words(
@@ -90,7 +92,10 @@ STATES: dict[Standing, Words] = {
     ),
     Standing.PART_REFUNDED_TO_POST: Words(
         _l("Partly refunded, still to be posted"),
-        _l("Part of the money has been sent back to the card it came from. Banks usually show it within 5–10 working days."),
+        _l(
+            "Part of the money has been sent back to the card it came from. Banks usually show it within 5–10 "
+            "working days."
+        ),
         _l("The rest of the order will be posted soon; you will get an e-mail when it is on its way."),
     ),
     Standing.PART_REFUNDED_POSTED: Words(
