@@ -95,8 +95,9 @@ def negotiate(accepted: Iterable[tuple[str, float]]) -> Market:
 
 
 def write_money(money: Money, locale: str) -> str:
-    """A sum as it is written there: ``£22.00``, ``24,99 $``."""
-    return format_currency(money.to_decimal(), money.currency.value, locale=locale)
+    """A sum as it is written there: ``£22.00``, ``24,99 $``; less than nothing with a minus, not a hyphen."""
+    written = format_currency(money.to_decimal(), money.currency.value, locale=locale)
+    return written.replace("-", "\u2212")
 
 
 def write_number(number: int, locale: str) -> str:
@@ -112,9 +113,10 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
 
 
 def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
-    """An instant in the shop's own time zone, to the minute."""
+    """An instant in the shop's own time zone, to the minute; a line may end before the hour alone."""
     short = moment.astimezone(SHOP_ZONE)
-    return f"{write_date(moment, locale, form)}, {format_datetime(short, 'HH:mm', locale=locale)}"
+    day = write_date(moment, locale, form).replace(" ", "\u00a0")
+    return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
 
 
 @cache

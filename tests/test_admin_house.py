@@ -33,10 +33,10 @@ from tests import factories
 from tests.client import Client
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
-from tests.test_admin_orders import desk, form_to, has_form, url, worried
+from tests.test_admin_orders import colleague, desk, form_to, has_form, url, worried
 from tests.test_admin_signing import sign_in
 
-__all__ = ["desk"]
+__all__ = ["colleague", "desk"]
 ROOT = Path(__file__).resolve().parent.parent
 VERA = timeline.admin("Vera Keeper")
 
@@ -509,3 +509,27 @@ def without_foreign_parts(client: Client, address: str, language: str) -> str:
     assert root.get("lang") == language
     walk(root.find("body"))
     return re.sub(r"\S+@\S+", "", " ".join(pieces))
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "headers", "status"),
+    [
+        ("POST", "/admin/stock/paperback", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("GET", "/admin/orders?q=%00", {}, 400),
+        ("GET", "/admin/%00", {}, 400),
+        ("GET", "/admin/orders?q=%01", {}, 400),
+        ("DELETE", "/admin/orders", {}, 400),
+        ("GET", "/admin/nowhere", {}, 404),
+    ],
+)
+def test_a_refusal_speaks_the_language_of_the_person_at_the_desk(
+    colleague: Client, catalogue: Catalogue, method: str, address: str, headers: dict[str, str], status: int
+) -> None:
+    answer = colleague.open(address, method=method, headers={"Accept-Language": "en", **headers})
+    assert answer.status_code == status
+    assert answer.page.language == "ru"
+
+
+def test_what_no_page_can_hold_is_refused_at_the_desk(desk: Client, catalogue: Catalogue) -> None:
+    form = desk.get("/admin/setup/prices").page.form("paperback-GBP")
+    assert desk.submit(form, **{"paperback-GBP": "\x0122"}).status_code == 400

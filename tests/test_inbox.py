@@ -15,7 +15,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from shop.database import transact
-from shop.errors import ForgedEvent, GatewayUnavailable
+from shop.errors import ForgedEvent, GatewayRefused, GatewayUnavailable
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order, TimelineEntry
 from shop.payments import inbox
@@ -93,6 +93,23 @@ def test_an_event_that_could_not_be_worked_waits_with_its_error(
     assert "no answer" in event.last_error
     assert event.due_at > before
     assert payments(session) == []
+
+
+def test_an_event_about_what_stripe_does_not_know_is_refused_and_kept(
+    client: Client, session: Session, gateway: FakeGateway, order: Order
+):
+    gateway.before.append(GatewayRefused("resource_missing", "No such checkout.session"))
+    assert deliver(client, gateway, COMPLETED, "cs_unknown").status_code == 400
+    [event] = events(session)
+    assert event.state is InboxState.FAILED
+    assert "resource_missing" in event.last_error
+
+
+def test_an_event_that_names_no_object_is_refused(
+    client: Client, session: Session, gateway: FakeGateway, order: Order
+):
+    assert deliver(client, gateway, COMPLETED, "").status_code == 400
+    assert events(session) == []
 
 
 def test_a_mistake_of_ours_answers_500_and_keeps_the_event(

@@ -16,7 +16,7 @@ from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import MailRefused
 from shop.letters.models import SHOPKEEPER, Kind, Letter
-from shop.letters.rendering import Renderer, wrapped
+from shop.letters.rendering import POLICY, Renderer, foldable, wrapped
 from shop.orders.models import Worry
 from shop.orders.snapshot import order_facts
 from shop.settings import ROOT
@@ -335,6 +335,21 @@ def test_what_is_no_address_is_refused(address: str, renderer: Renderer) -> None
     if address:
         with pytest.raises(MailRefused):
             renderer.write([letter(Kind.ORDER_PAID, reply_to=address)])
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "LB-VT676ZAX: library enquiry, The Russian Revolution in Retreat, 1920–24: Soviet Workers",
+        "Order RR-12345678: £22.00 is refunded",
+        "Заказ RR-12345678: возврат 22,00 £",
+    ],
+)
+def test_a_subject_arrives_without_a_second_space(subject: str) -> None:
+    sent = EmailMessage(policy=POLICY)
+    sent["Subject"] = foldable(subject)
+    arrived = message_from_bytes(sent.as_bytes(), policy=POLICY)["Subject"]
+    assert arrived.replace("\xa0", " ") == subject
 
 
 def test_a_cyrillic_domain_goes_out_in_its_ascii_form(renderer: Renderer) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from shop.catalogue.models import Unconfirmed
 from shop.content.interchange import SHIPPED, import_pages, page, read
 from shop.content.models import PageText
 from shop.content.rendering import fill, to_html
 from shop.database import transact
 from shop.markets import MARKETS
 from shop.storefront.pages import TEXT_PAGES
-from tests.client import Client, Page
+from tests.client import Client, Page, make_client
+from tests.conftest import opened, settings_for
 from tests.factories import Catalogue, make_order, make_paid_order, set_stock
 from tests.fake_gateway import FakeGateway
 
@@ -182,6 +186,38 @@ def test_only_what_is_known_of_an_edition_is_said(client: Client, catalogue: Cat
     assert "Pages" not in russian
     assert "ISBN" not in russian
     assert "450" not in russian
+
+
+def test_what_nobody_has_confirmed_is_not_claimed_in_production(
+    session: Session, catalogue: Catalogue, database_url: str, tmp_path: Path
+) -> None:
+    def doubt(s: Session) -> None:
+        doubts = update(Unconfirmed).where(Unconfirmed.fact.in_(("weight", "size", "series", "contributors")))
+        s.execute(doubts.values(confirmed_at=None))
+
+    claims = {
+        "paperback": ("450", "234", "Routledge Series", "Size", "Weight"),
+        "russian": ("Denis Gorbach",),
+    }
+    live = settings_for(
+        database_url,
+        tmp_path,
+        SHOP_ENV="production",
+        SHOP_URL="https://shop.example",
+        STRIPE_SECRET_KEY="sk_live_suite",
+        STRIPE_API_BASE="",
+        SHOP_CLOCK_OFFSET_FILE="",
+    )
+    with opened(live, gateway=FakeGateway()) as app:
+        reader = make_client(app)
+        pages = {slug: f"https://shop.example/en-gb/books/{slug}" for slug in claims}
+        for slug, claimed in claims.items():
+            assert all(each in reader.get(pages[slug]).page.text for each in claimed)
+        transact(session, doubt)
+        for slug, claimed in claims.items():
+            text = reader.get(pages[slug]).page.text
+            assert [each for each in claimed if each in text] == []
+            assert "Bibliographic facts" in text
 
 
 def test_the_delivery_page_lists_every_zone(client: Client, catalogue: Catalogue) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import GatewayUnavailable
 from shop.letters.models import Kind, Letter
+from shop.letters.rendering import Renderer
 from shop.orders import fulfilment, timeline
-from shop.orders.lifecycle import PaymentState
+from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.models import Order
+from shop.payments import refunds
+from shop.payments.models import Payment
 from tests.client import Client
 from tests.factories import Catalogue, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
@@ -147,3 +154,95 @@ def test_links_cannot_be_asked_for_without_end(client: Client, catalogue: Catalo
     answer = client.post("/ru-gb/orders", data=data, headers=SAME)
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.page.language == "ru"
+
+
+def test_each_standing_of_a_paid_order_is_told_as_it_is(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway
+) -> None:
+    order = make_paid_order(session, gateway)
+    order_id, address = order.id, f"/en-gb/orders/{order.token}"
+
+    def told(**changes: object) -> str:
+        def work(s: Session) -> None:
+            for name, value in changes.items():
+                setattr(s.get_one(Order, order_id), name, value)
+
+        transact(session, work)
+        return client.get(address).page.text
+
+    assert "will be posted soon" in told()
+    for flag in ("needs_attention", "disputed"):
+        page = told(**{flag: True})
+        assert "has something to check" in page
+        assert "will be posted soon" not in page
+        told(**{flag: False})
+    assert "A refund is on its way" in told(refunding=True)
+    told(refunding=False)
+    part = told(payment_state=PaymentState.PART_REFUNDED)
+    assert "Partly refunded, still to be posted" in part
+    assert "The rest of the order will be posted soon" in part
+    assert "Posted, partly refunded" in told(fulfilment_state=FulfilmentState.POSTED)
+    returned = told(payment_state=PaymentState.PAID, fulfilment_state=FulfilmentState.CANCELLED)
+    assert "Your bank has not taken the refund" in returned
+    assert "will be posted soon" not in returned
+
+
+def test_money_that_came_too_late_is_not_told_as_nothing_charged(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway
+) -> None:
+    order = make_paid_order(session, gateway)
+    order_id = order.id
+
+    def work(s: Session) -> None:
+        s.get_one(Order, order_id).payment_state = PaymentState.EXPIRED
+        payment = s.scalars(select(Payment)).one()
+        refunds.owe(s, payment, payment.amount, "duplicate", order.placed_at)
+
+    transact(session, work)
+    page = client.get(f"/en-gb/orders/{order.token}").page.text
+    assert "Paid too late" in page
+    assert "Nothing was charged" not in page
+
+
+@pytest.mark.parametrize(
+    ("market", "parcel", "off"),
+    [
+        ("en-gb", "1 × The Russian Revolution in Retreat", "1 copy of these was called off and refunded"),
+        ("ru-gb", "1 × The Russian Revolution in Retreat", "Из них 1 экземпляр отменён"),
+    ],
+)
+def test_page_and_letter_tell_what_was_posted_and_what_was_called_off(
+    client: Client,
+    session: Session,
+    catalogue: Catalogue,
+    gateway: FakeGateway,
+    market: str,
+    parcel: str,
+    off: str,
+) -> None:
+    order = make_paid_order(session, gateway, market=market, paperback=2, russian=1)
+    order_id, at, by = order.id, order.placed_at, timeline.admin("Vera")
+    payment = session.scalars(select(Payment)).one().id
+    session.rollback()
+    asked = transact(session, refunds.ask_copies, payment, {1: 1, 2: 1}, "requested_by_customer", by, at).id
+    refunds.perform(session, gateway, asked, at)
+    transact(session, lambda s: fulfilment.post(s, order_id, "Royal Mail", "", by, at))
+
+    page = client.get(f"/{market}/orders/{order.token}").page.text.replace("\xa0", " ")
+    assert off in page
+    assert parcel in page
+
+    renderer = Renderer("http://shop.example", "shop@bookstall.example", ala_lc)
+    for kind, expected in ((Kind.POSTED, parcel), (Kind.POSTED, off), (Kind.REFUNDED, "1 × Русская революция")):
+        letter = session.scalars(select(Letter).where(Letter.kind == kind)).one()
+        message = renderer.write([letter])
+        for form in ("plain", "html"):
+            body = message.get_body((form,))
+            assert body is not None
+            said = " ".join(re.sub(r"<[^>]*>", "", body.get_content()).replace("\xa0", " ").split())
+            assert expected in said
+    [posted] = session.scalars(select(Letter).where(Letter.kind == Kind.POSTED))
+    text = str(renderer.write([posted]).get_body(("plain",)).get_content())  # type: ignore[union-attr]
+    first, second = text.split("Called off and" if market == "en-gb" else "Отменено,")
+    assert "Русская революция" not in first.partition("In the parcel" if market == "en-gb" else "В посылке")[2]
+    assert "1 × Русская революция" in second.replace("\xa0", " ")

@@ -7,6 +7,7 @@ import re
 import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
+from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.client import Client
 from tests.conftest import opened, settings_for
@@ -38,6 +39,23 @@ def test_only_our_own_pages_may_post(
     assert answer.status_code == (303 if taken else 403)
     if not taken:
         assert answer.page.language == "ru"
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a.example", "..", "a" * 300])
+def test_a_host_that_is_none_is_a_refusal_and_no_mistake_of_ours(
+    app: Flask, catalogue: Catalogue, host: str
+) -> None:
+    environ = create_environ("/ru-gb/order", method="POST", data=ORDER)
+    environ |= {"HTTP_HOST": host, "HTTP_ORIGIN": f"http://{host}"}
+    _body, status, _headers = run_wsgi_app(app, environ)
+    assert status.startswith("4")
+
+
+@pytest.mark.parametrize("typed", ["\x011", "1\x01", "\x7f1", "\x1b"])
+def test_what_no_page_can_hold_is_not_shown_again(client: Client, catalogue: Catalogue, typed: str) -> None:
+    answer = client.post("/ru-gb/order", data={**ORDER, "paperback": typed})
+    assert answer.status_code == 400
+    assert answer.page.language == "ru"
 
 
 def test_every_post_but_the_webhook_refuses_other_sites(app: Flask, client: Client) -> None:

@@ -17,6 +17,7 @@ from shop.admin import (
     money,
     orders,
     parcels,
+    quoted,
     refunding,
     setup,
     signing,
@@ -56,7 +57,13 @@ def init_app(app: Flask) -> None:
 @desk.context_processor
 def vocabulary() -> dict[str, object]:
     """What templates call things by."""
-    return {"words": words, "navigation": navigation, "edition_name": edition_name, "language_name": language_name}
+    return {
+        "words": words,
+        "quoted": quoted,
+        "navigation": navigation,
+        "edition_name": edition_name,
+        "language_name": language_name,
+    }
 
 
 def navigation() -> list[tuple[str, str]]:

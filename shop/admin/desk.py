@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -85,7 +86,13 @@ def enter() -> ResponseReturnValue | None:
         return redirect(url_for("admin.sign_in", next=wanted if wanted != "/admin/" else None))
     if request.method not in SAFE:
         csrf.protect()
+    if any(map(_has_controls, (*request.args.values(), *request.form.values()))):
+        abort(400)  # it could not be shown again: no page may hold such a character
     return None
+
+
+def _has_controls(typed: str) -> bool:
+    return any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in typed)
 
 
 def _begin() -> None:
@@ -142,9 +149,12 @@ def problem(
     """A readable page about what went wrong, with a way back."""
     if "person" not in g:
         _begin()  # refused before the desk was entered
+        if status < 500 and (found := _signed_in()) is not None:  # else the database may be what is missing
+            g.person = found
+            speak(found.language)
     words = PROBLEMS.get(status, PROBLEMS[400 if status < 500 else 500])
     page = render_template(
-        "admin/problem.html", heading=heading or words[0], sentence=sentence or words[1], back=back
+        "admin/problem.html", heading=heading or words[0], sentence=sentence or words[1], back=back, refused=True
     )
     return page, status
 
@@ -179,9 +189,9 @@ def refused(error: HTTPException) -> ResponseReturnValue:
     return problem(error.code)
 
 
-@desk.route("/<path:anything>", methods=["GET", "POST"])
+@desk.route("/<path:anything>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def unknown(anything: str) -> ResponseReturnValue:
-    """Every other address under the desk's."""
+    """Every other address under the desk's, and every way to ask for one that is there but not so."""
     abort(404)
 
 

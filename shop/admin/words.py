@@ -193,6 +193,10 @@ OUTCOME = {
     "applied": _l("applied"),
     "stranger": _l("not about this shop"),
     "ignored": _l("nothing to do"),
+    "nothing_new": _l("nothing new"),
+    "other_mode": _l("from the other mode, test or live"),
+    "orphan": _l("money without an order"),
+    "stale": _l("asked again"),
 }
 
 LIBRARY = {

@@ -159,6 +159,11 @@ def unconfirmed(session: Session) -> list[Unconfirmed]:
     )
 
 
+def doubted(session: Session, slug: str) -> frozenset[str]:
+    """Which facts of an edition nobody has confirmed."""
+    return frozenset(row.fact for row in unconfirmed(session) if row.subject == slug)
+
+
 def missing_for_sale(session: Session) -> list[str]:
     """What keeps a shop in production from taking orders, as words for the set-up page; empty when it may."""
     missing = [f"{row.subject}.{row.fact}" for row in unconfirmed(session) if row.fact in NEEDED]

@@ -8,6 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from email import message_from_string
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -80,7 +81,7 @@ class Renderer:
             "" if first.kind in SHOPKEEPER else _trader(first.context).get("email")
         ):
             message["Reply-To"] = address(answer_to)
-        message["Subject"] = subject
+        message["Subject"] = foldable(subject)
         message["Date"] = format_datetime(first.owed_at.astimezone(UTC))
         message["Message-ID"] = first.message_id or self.message_id(first)
         message["Auto-Submitted"] = "auto-generated"
@@ -155,6 +156,18 @@ def _ascii_domain(typed: str) -> str:
         return f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError as error:
         raise MailRefused(f"not an e-mail address: {typed[:100]!r}") from error
+
+
+def foldable(subject: str) -> str:
+    """A subject that arrives as it was sent.
+
+    Where a header's line is broken before a word that has to be encoded, Python leaves a second space (RFC 2047,
+    section 6.2, says which spaces count): there the space becomes a non-breaking one and belongs to the word.
+    """
+    folded = POLICY.header_factory("Subject", subject).fold(policy=POLICY)
+    if message_from_string(folded, policy=POLICY)["Subject"] == subject:
+        return subject
+    return re.sub(r"(?<=[!-~]) (?=\S*[^\x00-\x7f])", "\u00a0", subject)
 
 
 def _one_line(text: str) -> str:

@@ -78,6 +78,7 @@ def _line(line: OrderLine, names: dict[str, str]) -> dict[str, Any]:
         "language": line.language,
         "isbn": line.isbn,
         "quantity": line.quantity,
+        "called_off": line.called_off,
         "unit": money_fact(line.unit),
         "amount": money_fact(line.amount),
     }

@@ -375,7 +375,10 @@ def _write(session: Session, order: Order, payment: Payment, row: Refund, kind: 
     context = order_facts(session, order) | {
         "refund": money_fact(row.money),
         "full": row.amount == payment.amount,
+        "posted": order.fulfilment_state is FulfilmentState.POSTED,
     }
+    facts = {line.position: each for line, each in zip(order.lines, context["lines"], strict=True)}
+    context["copies"] = [facts[line.position] | {"quantity": line.quantity} for line in row.lines]
     outbox.owe(
         session,
         kind,

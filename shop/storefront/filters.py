@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.trader import SHOP, Trader
 
+SHORT_WORD = re.compile(r"(?<!\w)([А-Яа-яЁё]{1,2}) ")
+
 
 def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
@@ -38,6 +41,7 @@ def init_app(app: Flask) -> None:
         currency_symbol=currency_symbol,
         markdown=markdown,
         language_name=language_name,
+        typeset=typeset,
     )
     app.jinja_env.globals.update(
         asset=asset,
@@ -120,6 +124,11 @@ def language_name(code: str) -> str:
     """What a language is called in the reader's own."""
     name: str = Locale.parse(locale()).languages.get(code, code)
     return name[:1].upper() + name[1:]
+
+
+def typeset(text: str, language: str) -> str:
+    """A title as it is printed: in Russian a short preposition or conjunction does not end a line."""
+    return SHORT_WORD.sub("\\1\u00a0", text) if language == "ru" else text
 
 
 def names_of(edition: Edition, role: str) -> str:

@@ -63,12 +63,13 @@ class QuantityField(Field):
         return self.typed
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
-        self.data, self.typed = 0, valuelist[0].strip()[:20] if valuelist else "0"
+        typed = valuelist[0].strip() if valuelist else "0"
+        self.data, self.typed = 0, one_line(typed)[:20]
         if len(valuelist) > 1:
             raise ValueError(gettext("This was sent more than once. Please choose again."))
-        if not self.typed:
-            self.typed = "0"
-        if not DIGITS.fullmatch(self.typed) or (valuelist and len(valuelist[0].strip()) > 20):
+        if not typed:
+            typed = self.typed = "0"
+        if not DIGITS.fullmatch(typed):
             raise ValueError(
                 gettext(
                     "Please write the number of copies as a whole number from 0 to %(limit)d.", limit=self.limit
@@ -113,6 +114,8 @@ class Problem:
 
     field: str
     message: str
+    label: str = ""
+    """What the field is called, where the message alone does not say which it is about."""
 
 
 @dataclass(slots=True)
@@ -146,7 +149,12 @@ class Typed:
     def problems(self) -> list[Problem]:
         """What is wrong with the fields themselves, before the catalogue is asked."""
         self.form.validate()
-        found = [Problem(field.name, str(error)) for field in self.form for error in field.errors[:1]]
+        fields = sorted(self.form, key=lambda field: not isinstance(field, QuantityField))  # as on the page
+        found = [
+            Problem(field.name, str(error), str(field.label.text))
+            for field in fields
+            for error in field.errors[:1]
+        ]
         country = self.form.country
         if not country.errors and country.data not in COUNTRIES:
             found.append(Problem("country", gettext("Please choose a country from the list.")))

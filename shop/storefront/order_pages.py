@@ -28,7 +28,6 @@ from shop.storefront.ordering import Answer, lead_to_payment
 from shop.storefront.wording import STATES, state_of
 
 WINDOW = timedelta(minutes=10)
-WINDOW = timedelta(minutes=10)
 LINKS_PER_VISITOR = 10
 UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
@@ -87,20 +86,22 @@ def show_order(token: str) -> Answer:
         answered = settling.refresh(session, gateway(), order.id, now())
         order = find(session, token)
     returned = "session_id" in request.args
-    state = state_of(order, answered=answered)
     payments = select(Payment.id).where(Payment.order_id == order.id)
-    refunds = session.scalars(
-        select(Refund)
-        .where(Refund.payment_id.in_(payments), Refund.state.in_(SHOWN_REFUNDS))
-        .order_by(Refund.asked_at, Refund.id)
+    refunds = list(
+        session.scalars(
+            select(Refund)
+            .where(Refund.payment_id.in_(payments), Refund.state.in_(SHOWN_REFUNDS))
+            .order_by(Refund.asked_at, Refund.id)
+        )
     )
+    state = state_of(order, answered=answered, refunds=bool(refunds))
     return hidden(
         render_template(
             "storefront/order_page.html",
             order=order,
             state=state,
             words=STATES[state],
-            refunds=list(refunds),
+            refunds=refunds,
             RefundState=RefundState,
             may_pay=order.payment_state is PaymentState.AWAITING and not (returned and not answered),
             over=order.payment_state in placing.OVER,

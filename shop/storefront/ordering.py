@@ -56,6 +56,8 @@ class View:
     sorry: bool = False
     too_many: bool = False
     closed: bool = False
+    elsewhere: bool = False
+    """The shop does not post there; others may."""
 
 
 def register(blueprint: Blueprint) -> None:
@@ -180,7 +182,7 @@ def market_of(session: Session, here: Market, view: View) -> Market | None:
     try:
         zone = offers.deliverable(session, country)
     except NotOrderable as error:
-        view.problems.append(refusal_words(session, error, country))
+        refuse(session, view, error, country)
         return None
     if zone.region == here.region.code:
         return here
@@ -193,7 +195,12 @@ def weigh(session: Session, view: View) -> None:
     try:
         view.offer = offers.offer(session, view.typed.form.quantities(), country)
     except NotOrderable as error:
-        view.problems.append(refusal_words(session, error, country))
+        refuse(session, view, error, country)
+
+
+def refuse(session: Session, view: View, error: NotOrderable, country: str) -> None:
+    view.problems.append(refusal_words(session, error, country))
+    view.elsewhere = error.reason in (Refusal.REFUSED_COUNTRY, Refusal.ZONE_OFF, Refusal.NOT_SENT_THERE)
 
 
 def old_total(session: Session, view: View) -> dict[str, Any]:
@@ -236,7 +243,11 @@ def refusal_words(session: Session, error: NotOrderable, country: str) -> Proble
         ),
         Refusal.NOT_SENT_THERE: (
             error.edition or first,
-            gettext("Sorry, we cannot post this edition to the country chosen: %(country)s.", country=place),
+            gettext(
+                "Sorry, we cannot post this edition to the country chosen: %(country)s. Please leave it out or choose "
+                "another country.",
+                country=place,
+            ),
         ),
         Refusal.NOT_AVAILABLE: (error.edition or first, gettext("This edition cannot be ordered at present.")),
         Refusal.TOO_HEAVY: (first, gettext("That is too heavy for one parcel. Please order fewer copies.")),

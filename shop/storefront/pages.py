@@ -19,7 +19,7 @@ from shop.content import interchange
 from shop.content.models import PageText
 from shop.content.rendering import fill
 from shop.errors import NotOrderable
-from shop.extensions import db
+from shop.extensions import db, settings
 from shop.markets import REGIONS, Market, by_name
 from shop.money import Money
 from shop.storefront.caching import Answer, public
@@ -98,7 +98,13 @@ def edition(slug: str) -> Answer:
     shown = all_shown(session, g.market)
     current = next(each for each in shown if each.edition.slug == slug)
     return render_template(
-        "storefront/edition.html", shown=shown, current=current, edition=found, days=dispatch_words()
+        "storefront/edition.html",
+        shown=shown,
+        current=current,
+        edition=found,
+        days=dispatch_words(),
+        # What nobody has confirmed is not claimed; a demonstration shows all there is.
+        doubted=offers.doubted(session, slug) if settings().production else frozenset(),
     )
 
 

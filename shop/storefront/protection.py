@@ -33,8 +33,16 @@ def refuse_other_sites() -> None:
     if site in ("cross-site", "same-site"):
         abort(403)
     origin = request.headers.get("Origin")
-    if origin is not None and origin not in (settings().shop_url, request.host_url.rstrip("/")):
+    if origin is not None and origin not in (settings().shop_url, _own_origin()):
         abort(403)
+
+
+def _own_origin() -> str:
+    """Where the browser believes it is; nowhere for a ``Host`` that is none, such as ``xn--``."""
+    try:
+        return request.host_url.rstrip("/")
+    except (UnicodeError, ValueError):
+        return ""
 
 
 def refuse_broken_text() -> None:

@@ -20,11 +20,17 @@ class Standing(enum.StrEnum):
     PROCESSING = "processing"
     PAID = "paid"
     POSTED = "posted"
+    CHECKING = "checking"
+    REFUNDING = "refunding"
+    RETURNED = "returned"
     PART_REFUNDED = "part_refunded"
+    PART_REFUNDED_TO_POST = "part_refunded_to_post"
+    PART_REFUNDED_POSTED = "part_refunded_posted"
     REFUNDED = "refunded"
     FAILED = "failed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    TOO_LATE = "too_late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,39 @@ STATES: dict[Standing, Words] = {
         _l("The parcel is on its way to you."),
         _l("You may withdraw from the purchase within 14 days of the day the parcel arrives."),
     ),
+    Standing.CHECKING: Words(
+        _l("Paid"),
+        _l("Thank you. The payment has arrived. Before the parcel is posted, the seller has something to check."),
+        _l("You need not do anything. If there is a question, the seller writes to you."),
+    ),
+    Standing.REFUNDING: Words(
+        _l("A refund is on its way"),
+        _l("The seller has asked for money to go back to the card it came from."),
+        _l("You will get an e-mail when it has been sent."),
+    ),
+    Standing.RETURNED: Words(
+        _l("The refund has come back to us"),
+        _l(
+            "Your bank has not taken the refund; perhaps the card or the account has been closed. It is still yours."
+        ),
+        _l("The seller writes to you about another way of paying it back. The parcel will not be posted."),
+    ),
     Standing.PART_REFUNDED: Words(
         _l("Partly refunded"),
         _l("Part of the money has been sent back to the card it came from."),
+        _l("Banks usually show a refund within 5–10 working days."),
+    ),
+    Standing.PART_REFUNDED_TO_POST: Words(
+        _l("Partly refunded, still to be posted"),
+        _l(
+            "Part of the money has been sent back to the card it came from. Banks usually show it within 5–10 "
+            "working days."
+        ),
+        _l("The rest of the order will be posted soon; you will get an e-mail when it is on its way."),
+    ),
+    Standing.PART_REFUNDED_POSTED: Words(
+        _l("Posted, partly refunded"),
+        _l("The parcel has been posted. Part of the money has been sent back to the card it came from."),
         _l("Banks usually show a refund within 5–10 working days."),
     ),
     Standing.REFUNDED: Words(
@@ -87,14 +123,41 @@ STATES: dict[Standing, Words] = {
         _l("Nothing was charged, and the copies are on sale again."),
         _l("You may order again."),
     ),
+    Standing.TOO_LATE: Words(
+        _l("Paid too late"),
+        _l("The money came when the time for paying was over, and the copies had gone to somebody else."),
+        _l("All of it goes back to the card it came from. You may order again."),
+    ),
+}
+PART_REFUNDED = {
+    FulfilmentState.TO_POST: Standing.PART_REFUNDED_TO_POST,
+    FulfilmentState.POSTED: Standing.PART_REFUNDED_POSTED,
 }
 
 
-def state_of(order: Order, *, answered: bool) -> Standing:
-    """``answered``: Stripe has told how it stands; without that an unpaid order may have been paid."""
-    state = order.payment_state
+def state_of(order: Order, *, answered: bool, refunds: bool = False) -> Standing:
+    """``answered``: Stripe has told how it stands; without that an unpaid order may have been paid.
+
+    ``refunds``: money goes back or has gone back.
+    """
+    state, parcel = order.payment_state, order.fulfilment_state
     if state is PaymentState.AWAITING:
         return Standing.TO_PAY if answered else Standing.CONFIRMING
-    if state is PaymentState.PAID and order.fulfilment_state is FulfilmentState.POSTED:
-        return Standing.POSTED
+    if refunds and state in (PaymentState.EXPIRED, PaymentState.CANCELLED, PaymentState.FAILED):
+        return Standing.TOO_LATE
+    if state in (PaymentState.PAID, PaymentState.PART_REFUNDED):
+        return _paid(order, state, parcel)
     return Standing(state.value)
+
+
+def _paid(order: Order, state: PaymentState, parcel: FulfilmentState) -> Standing:
+    """Where an order stands whose money is here, at least in part."""
+    if order.refunding:
+        return Standing.REFUNDING
+    if parcel is FulfilmentState.CANCELLED:  # it was refunded, and the refund has failed since
+        return Standing.RETURNED
+    if parcel is FulfilmentState.TO_POST and (order.needs_attention or order.disputed):
+        return Standing.CHECKING
+    if state is PaymentState.PART_REFUNDED:
+        return PART_REFUNDED.get(parcel, Standing.PART_REFUNDED)
+    return Standing.POSTED if parcel is FulfilmentState.POSTED else Standing.PAID
