@@ -53,11 +53,15 @@ class GatewayError(ShopError):
 
 
 class GatewayRefused(GatewayError):
-    """Definitely not done: the provider answered with a 4xx. ``code`` is the provider's own word."""
+    """Definitely not done: the provider answered with a 4xx. ``code`` is the provider's own word.
 
-    def __init__(self, code: str, message: str = "") -> None:
+    ``parameter`` is the one that he refused, if he names it.
+    """
+
+    def __init__(self, code: str, message: str = "", parameter: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code)
         self.code = code
+        self.parameter = parameter
 
 
 class GatewayUnavailable(GatewayError):

@@ -267,6 +267,16 @@ def test_a_page_lives_as_long_as_stripe_allows(
     assert attempt.expires_at.timestamp() == asked["expires_at"]
 
 
+def test_a_page_that_would_end_too_soon_is_refused_by_the_name_of_its_end(
+    app: Flask, session: Session, catalogue: Catalogue, sandbox: Sandbox
+):
+    asked = parameters(session, app, now_at(sandbox) - timedelta(minutes=30))
+    del asked["order"]
+    with pytest.raises(GatewayRefused) as refused:
+        gateway_of(app).open_checkout("too soon", asked)
+    assert refused.value.parameter == "expires_at"
+
+
 def test_what_is_stored_is_json_and_comes_back_the_same(
     app: Flask, session: Session, catalogue: Catalogue, sandbox: Sandbox
 ):

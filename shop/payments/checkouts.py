@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LIFE = timedelta(minutes=45)
 SHORTEST = timedelta(minutes=31)
 """Stripe refuses a page that would live less than 30 minutes by its own clock (Checkout Session, expires_at)."""
+PATIENCE = 3
+"""So many pages the provider may find too short-lived before that counts as a mistake in the set-up: a request
+that waited long comes late by his clock, but one of the next will not."""
 MARGIN = timedelta(minutes=5)
 """How long after a page's end an unanswered attempt is looked for at Stripe."""
 LIVE = (AttemptState.NEW, AttemptState.OPEN)
@@ -86,16 +89,20 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
         if attempt.state is not AttemptState.NEW:
             settling.learn(session, gateway, str(attempt.checkout_id), now)
             continue
-        attempt_id, late = attempt.id, attempt.expires_at - now < SHORTEST
+        attempt_id, attempt_number = attempt.id, attempt.number
+        late = attempt.expires_at - now < SHORTEST
         session.rollback()
         try:
             page = gateway.open_checkout(key, parameters)
         except GatewayRefused as error:
             # A page that would live too short was never opened: the next round makes a new one.
-            transact(session, _refused, order_id, attempt_id, str(error), now, give_up=not late)
-            if not late:
-                raise
-            continue
+            behind = not late and error.parameter == "expires_at" and attempt_number < PATIENCE
+            transact(session, _refused, order_id, attempt_id, str(error), now, give_up=not late and not behind)
+            if late:
+                continue
+            if behind:
+                raise GatewayUnavailable(f"{key} would have ended too soon by the provider's clock") from error
+            raise
         except GatewayUnavailable as error:
             url = transact(session, _unanswered, order_id, attempt_id, now)
             if url:

@@ -227,7 +227,8 @@ class StripeGateway:
             raise GatewayUnavailable(_words(error)) from error
         except stripe.StripeError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 409:
-                raise GatewayRefused(error.code or type(error).__name__, _words(error)) from error
+                refused = getattr(error, "param", None) or ""
+                raise GatewayRefused(error.code or type(error).__name__, _words(error), refused) from error
             raise GatewayUnavailable(_words(error)) from error
         except GatewayError:
             raise

@@ -67,7 +67,10 @@ class Desk:
         """A form of a page: what is hidden in it (in the form that leads there) and what is typed."""
         if page is None or page.status not in (200, 422):
             return page
-        form = next((each for each in re.findall(r"<form.*?</form>", page.text, re.DOTALL) if path in each), "")
+        form = next(
+            (each for each in re.findall(r"<form.*?</form>", page.text, re.DOTALL) if f'action="{path}"' in each),
+            "",
+        )
         if not form:
             return None
         return self.world.ask(path, dict(FIELD.findall(form)) | fields, {"Cookie": self._cookie})
@@ -75,12 +78,12 @@ class Desk:
     def post(self, order: Order) -> None:
         path = f"/admin/orders/{order.number}"
         answer = self.send(self.open(path), f"{path}/post", carrier="Royal Mail", tracking=f"RM{order.id}GB")
-        self.world.note("desk", "posted" if answer and answer.status == 303 else "posting refused")
+        self.world.note("desk", "posted" if answer and answer.status == 303 else _refused("posting", answer))
 
     def refund(self, payment_id: int, query: str = "", **fields: str) -> None:
         path = f"/admin/payments/{payment_id}/refund"
         answer = self.send(self.open(path + query), path, reason="requested_by_customer", **fields)
-        self.world.note("desk", "refund asked" if answer and answer.status == 303 else "refund refused")
+        self.world.note("desk", "refund asked" if answer and answer.status == 303 else _refused("refund", answer))
 
     def count(self, dice: random.Random) -> None:
         """Count a shelf: mostly a copy or two more than the books say, sometimes one is missing."""
@@ -204,3 +207,7 @@ class Desk:
             )
         path = f"/admin/orders/{order.number}"
         self.send(self.open(path), f"{path}/letters/{letter}")
+
+
+def _refused(what: str, answer: Answer | None) -> str:
+    return f"{what} answered {answer.status}" if answer else f"{what} not possible"
