@@ -65,7 +65,14 @@ class GatewayRefused(GatewayError):
 
 
 class GatewayUnavailable(GatewayError):
-    """No usable answer: the outcome is unknown and the same call may be made again with the same key."""
+    """No usable answer: the outcome is unknown and the same call may be made again with the same key.
+
+    Unless it is ``spent``: then the provider has kept this failure under the key and repeats it for a day.
+    """
+
+    def __init__(self, message: str = "", *, spent: bool = False) -> None:
+        super().__init__(message)
+        self.spent = spent
 
 
 class ForgedEvent(ShopError):

@@ -185,6 +185,21 @@ def test_a_page_too_short_lived_by_stripes_clock_gives_no_order_up(
     assert [each.state for each in attempts(session, order)] == [AttemptState.CLOSED, AttemptState.OPEN]
 
 
+def test_a_key_that_keeps_a_failure_for_a_page_that_never_was_gives_place_to_another(
+    session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
+):
+    order = make_order(session, now=now)
+    onlooker.before.append(GatewayUnavailable("500", spent=True))
+    with pytest.raises(GatewayUnavailable):
+        checkouts.pay_page(session, onlooker, order.id, SHOP, now)
+    assert page_of(session, onlooker, order, now)
+    first, second = attempts(session, order)
+    assert (first.state, second.state) == (AttemptState.CLOSED, AttemptState.OPEN)
+    assert first.key != second.key
+    session.refresh(order)
+    assert (order.payment_state, order.holding) == (PaymentState.AWAITING, True)
+
+
 def test_clocks_that_go_on_differing_are_a_mistake_in_the_set_up(
     session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
 ):

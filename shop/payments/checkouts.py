@@ -105,6 +105,8 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
             raise
         except GatewayUnavailable as error:
             url = transact(session, _unanswered, order_id, attempt_id, now)
+            if not url and error.spent:
+                url = _look_for(session, gateway, order_id, attempt_id, now)
             if url:
                 return url
             log.warning("checkout %s was not answered: %s", key, error)
@@ -138,8 +140,33 @@ def adopt(session: Session, gateway: PaymentGateway, order_id: int, now: datetim
         page = gateway.open_checkout(key, parameters)
     except GatewayRefused as error:
         transact(session, _refused, order_id, attempt_id, str(error), now, give_up=False)
+    except GatewayUnavailable as error:
+        if not error.spent:
+            raise
+        _look_for(session, gateway, order_id, attempt_id, now)
     else:
         transact(session, _opened, order_id, attempt_id, page, now)
+
+
+def _look_for(session: Session, gateway: PaymentGateway, order_id: int, attempt_id: int, now: datetime) -> str:
+    """Look through the provider's list for a page whose key leads to a kept failure; its address if it is there.
+
+    If it is not, the attempt is over, and the next one has another key. Should its page show up after all, it is
+    recognised by its mark, and money on it is settled like any other.
+    """
+    attempt = session.get_one(CheckoutAttempt, attempt_id)
+    since, number = attempt.created_at - MARGIN, attempt.order.number
+    session.rollback()
+    for facts in gateway.checkouts_since(since):
+        if facts.metadata.get("order") == number:
+            transact(session, settling.apply, gateway, facts, now)
+    transact(session, _never_was, attempt_id)
+    order = session.get_one(Order, order_id, populate_existing=True)
+    attempt = session.get_one(CheckoutAttempt, attempt_id, populate_existing=True)
+    usable = attempt.state is AttemptState.OPEN and order.payment_state is PaymentState.AWAITING
+    url = attempt.url if usable else ""
+    session.rollback()
+    return url
 
 
 def close_pages(

@@ -229,7 +229,10 @@ class StripeGateway:
             if error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 409:
                 refused = getattr(error, "param", None) or ""
                 raise GatewayRefused(error.code or type(error).__name__, _words(error), refused) from error
-            raise GatewayUnavailable(_words(error)) from error
+            # A failure once kept under an idempotency key is all that the key leads to for a day (Stripe,
+            # "Idempotent requests").
+            spent = (error.headers or {}).get("Idempotent-Replayed") == "true"
+            raise GatewayUnavailable(_words(error), spent=spent) from error
         except GatewayError:
             raise
         except Exception as error:
