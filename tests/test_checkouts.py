@@ -200,6 +200,23 @@ def test_a_key_that_keeps_a_failure_for_a_page_that_never_was_gives_place_to_ano
     assert (order.payment_state, order.holding) == (PaymentState.AWAITING, True)
 
 
+def test_a_page_that_is_not_answered_for_keeps_no_other_order_waiting(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    orders = [make_order(session, now=now) for _ in range(3)]
+    for order in orders:
+        page_of(session, gateway, order, now)
+    late = now + timedelta(hours=1)
+    gateway.before.append(AWAY)
+    with pytest.raises(GatewayUnavailable):
+        checkouts.sweep(session, gateway, late)
+    session.expire_all()
+    assert sorted(order.holding for order in orders) == [False, False, True]
+    checkouts.sweep(session, gateway, late)
+    session.expire_all()
+    assert not any(order.holding for order in orders)
+
+
 def test_clocks_that_go_on_differing_are_a_mistake_in_the_set_up(
     session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
 ):

@@ -17,7 +17,7 @@ from shop.orders.lifecycle import Action, PaymentState, after_payment
 from shop.orders.models import Order, Worry
 from shop.orders.timeline import Actor
 from shop.payments import settling
-from shop.payments.gateway import CheckoutFacts, CheckoutLine, CheckoutRequest, PaymentGateway
+from shop.payments.gateway import CheckoutFacts, CheckoutLine, CheckoutRequest, PaymentGateway, Trials
 from shop.payments.models import AttemptState, CheckoutAttempt
 from shop.payments.wording import page_words
 from shop.trader import trader
@@ -208,6 +208,7 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     """End every unpaid order whose page has outlived itself; answers how many orders were looked at.
 
     Copies go back only after the provider has said that the page is dead (Stripe, "Manage limited inventory").
+    Raises ``GatewayUnavailable`` at the end when one of them was not answered for, and at once when he is away.
     """
     over = (
         select(CheckoutAttempt.order_id)
@@ -218,8 +219,10 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
             CheckoutAttempt.expires_at <= now,
         )
     )
+    trials = Trials()
     for order_id in (orders := list(session.scalars(over.distinct()))):
-        _end(session, gateway, order_id, now)
+        with trials.of(f"order {order_id}"):
+            _end(session, gateway, order_id, now)
     unanswered = list(
         session.scalars(
             select(CheckoutAttempt).where(
@@ -242,7 +245,9 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     )
     session.rollback()
     for order_id in pageless:
-        _end(session, gateway, order_id, now)
+        with trials.of(f"order {order_id}"):
+            _end(session, gateway, order_id, now)
+    trials.end()
     return len(orders) + len(unanswered) + len(pageless)
 
 
