@@ -365,7 +365,9 @@ def test_a_page_whose_key_keeps_a_failure_is_found_in_stripes_list(
     assert gateway.look_up(attempt.checkout_id or "").status == ("complete" if way == "paying" else "expired")
 
 
-def _prepared(session: Session, gateway: StripeGateway, order_id: int, now: datetime) -> tuple[str, dict[str, Any]]:
+def _prepared(
+    session: Session, gateway: StripeGateway, order_id: int, now: datetime
+) -> tuple[str, dict[str, Any]]:
     attempt = checkouts.prepare(session, gateway, session.get_one(Order, order_id), SHOP, now)
     return attempt.key, attempt.parameters
 
