@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from shop.database import look
 from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -44,7 +45,8 @@ class Difference:
 
 
 def run(session: Session) -> Iterator[Difference]:
-    """Recompute stock, totals, states and letters owed, and follow every timeline."""
+    """Recompute stock, totals, states and letters owed, and follow every timeline, all as of one moment."""
+    look(session)
     yield from _stock(session)
     last = 0
     while batch := list(session.scalars(select(Order).where(Order.id > last).order_by(Order.id).limit(BATCH))):
