@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL = help
-.PHONY: help run test check bench lock translations clean FORCE
+.PHONY: help run test check bench storm lock translations clean FORCE
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -25,6 +25,12 @@ check: $(VENV)/.tests ## format, lint, types, import rules, templates, migration
 
 bench: $(VENV)/.tests ## measure, as ratios against floors of the same run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+ORDERS ?= 200
+SEED ?=
+DATABASE ?= both
+storm: $(VENV)/.tests ## let a storm loose (ORDERS, SEED, DATABASE=sqlite, postgresql or both)
+	@exec $(BIN)/python -m tests.storm --orders $(ORDERS) $(if $(SEED),--seed $(SEED)) --database $(DATABASE)
 
 translations: $(VENV)/.tests ## extract the texts anew and compile what is translated
 	@$(BIN)/python -m tools.translations extract

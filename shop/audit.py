@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop import erasure
+from shop.database import look
 from shop.letters.models import Kind, Letter
 from shop.libraries.models import LibraryOrder
 from shop.orders import timeline
@@ -46,7 +47,8 @@ class Difference:
 
 
 def run(session: Session) -> Iterator[Difference]:
-    """Recompute stock, totals, states and letters owed, and follow every timeline."""
+    """Recompute stock, totals, states and letters owed, and follow every timeline, all as of one moment."""
+    look(session)
     yield from _stock(session)
     last = 0
     while batch := list(session.scalars(select(Order).where(Order.id > last).order_by(Order.id).limit(BATCH))):

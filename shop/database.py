@@ -201,6 +201,17 @@ def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args
     raise AssertionError("unreachable")
 
 
+def look(session: Session) -> None:
+    """Begin a transaction that sees the database as it is at one moment, however long it goes on reading.
+
+    Whatever the session had begun is rolled back. SQLite's transactions always do so; PostgreSQL's at READ COMMITTED
+    would see a later moment with each statement.
+    """
+    session.rollback()
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 def _passing(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlstate", None) in RETRIED_STATES:
         return True

@@ -53,15 +53,26 @@ class GatewayError(ShopError):
 
 
 class GatewayRefused(GatewayError):
-    """Definitely not done: the provider answered with a 4xx. ``code`` is the provider's own word."""
+    """Definitely not done: the provider answered with a 4xx. ``code`` is the provider's own word.
 
-    def __init__(self, code: str, message: str = "") -> None:
+    ``parameter`` is the one that he refused, if he names it.
+    """
+
+    def __init__(self, code: str, message: str = "", parameter: str = "") -> None:
         super().__init__(f"{code}: {message}" if message else code)
         self.code = code
+        self.parameter = parameter
 
 
 class GatewayUnavailable(GatewayError):
-    """No usable answer: the outcome is unknown and the same call may be made again with the same key."""
+    """No usable answer: the outcome is unknown and the same call may be made again with the same key.
+
+    Unless it is ``spent``: then the provider has kept this failure under the key and repeats it for a day.
+    """
+
+    def __init__(self, message: str = "", *, spent: bool = False) -> None:
+        super().__init__(message)
+        self.spent = spent
 
 
 class ForgedEvent(ShopError):

@@ -16,10 +16,12 @@ from shop import audit, stock
 from shop.database import transact
 from shop.letters.models import Kind, Letter
 from shop.orders import fulfilment, timeline
+from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Concern, Order, OrderLine, Shipment, TimelineEntry
 from shop.payments import checkouts, refunds, settling
 from shop.payments.models import Payment, Refund, RefundLine
 from shop.stock import Stock, StockMovement
+from tests.conftest import engine_of
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
 from tests.till import differences, letters, payments
@@ -265,3 +267,20 @@ def test_the_command_names_differences_and_says_so_by_its_exit(app: Flask, sessi
     number = session.get_one(Order, busy["awaiting"]).number
     assert json.loads(found.stdout) == [{"kind": "total", "what": number, "stands": "1", "should": "1800"}]
     assert number in runner.invoke(args=["shop", "audit"]).stdout
+
+
+def test_the_audit_of_a_shop_at_work_is_of_one_moment(
+    app: Flask, session: Session, gateway: FakeGateway, busy: dict[str, int]
+):
+    """An order that is paid while the audit goes on is not half paid to it."""
+    order_id = make_order(session).id
+    wrong = update(Order).where(Order.id == busy["awaiting"]).values(books_amount=1)
+    transact(session, lambda s: s.execute(wrong))
+    going_on = audit.run(session)
+    found = [next(going_on)]
+    with Session(engine_of(app)) as other:
+        settling.learn(other, gateway, pay(other, gateway, other.get_one(Order, order_id)), datetime.now(UTC))
+    found += going_on
+    assert {each.kind for each in found} == {"total"}
+    session.rollback()
+    assert session.get_one(Order, order_id).payment_state is PaymentState.PAID

@@ -29,6 +29,7 @@ SHOP = "http://localhost"
 MINUTE = timedelta(minutes=1)
 AWAY = GatewayUnavailable("no answer")
 REFUSED = GatewayRefused("parameter_unknown", "no")
+TOO_SHORT = GatewayRefused("", "at least 30 minutes", "expires_at")
 
 
 class Onlooker(FakeGateway):
@@ -167,6 +168,67 @@ def test_a_new_attempt_that_grew_too_old_gives_place_to_a_fresh_one(
     assert [key for key, _ in onlooker.asked] == [first.key, first.key, second.key]
     assert order.payment_state is PaymentState.AWAITING
     assert counters(session, catalogue.paperback) == (40, 1, 0)
+
+
+def test_a_page_too_short_lived_by_stripes_clock_gives_no_order_up(
+    session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
+):
+    """A request may have waited long, or the clocks differ: the next try asks for another page."""
+    make_admin(session)
+    order = make_order(session, now=now)
+    onlooker.before.append(TOO_SHORT)
+    with pytest.raises(GatewayUnavailable):
+        checkouts.pay_page(session, onlooker, order.id, SHOP, now)
+    session.refresh(order)
+    assert (order.payment_state, order.holding, order.needs_attention) == (PaymentState.AWAITING, True, False)
+    assert page_of(session, onlooker, order, now + MINUTE)
+    assert [each.state for each in attempts(session, order)] == [AttemptState.CLOSED, AttemptState.OPEN]
+
+
+def test_a_key_that_keeps_a_failure_for_a_page_that_never_was_gives_place_to_another(
+    session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
+):
+    order = make_order(session, now=now)
+    onlooker.before.append(GatewayUnavailable("500", spent=True))
+    with pytest.raises(GatewayUnavailable):
+        checkouts.pay_page(session, onlooker, order.id, SHOP, now)
+    assert page_of(session, onlooker, order, now)
+    first, second = attempts(session, order)
+    assert (first.state, second.state) == (AttemptState.CLOSED, AttemptState.OPEN)
+    assert first.key != second.key
+    session.refresh(order)
+    assert (order.payment_state, order.holding) == (PaymentState.AWAITING, True)
+
+
+def test_a_page_that_is_not_answered_for_keeps_no_other_order_waiting(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    orders = [make_order(session, now=now) for _ in range(3)]
+    for order in orders:
+        page_of(session, gateway, order, now)
+    late = now + timedelta(hours=1)
+    gateway.before.append(AWAY)
+    with pytest.raises(GatewayUnavailable):
+        checkouts.sweep(session, gateway, late)
+    session.expire_all()
+    assert sorted(order.holding for order in orders) == [False, False, True]
+    checkouts.sweep(session, gateway, late)
+    session.expire_all()
+    assert not any(order.holding for order in orders)
+
+
+def test_clocks_that_go_on_differing_are_a_mistake_in_the_set_up(
+    session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
+):
+    make_admin(session)
+    order = make_order(session, now=now)
+    onlooker.before += [TOO_SHORT] * 3
+    for raised in (GatewayUnavailable, GatewayUnavailable, GatewayRefused):
+        with pytest.raises(raised):
+            checkouts.pay_page(session, onlooker, order.id, SHOP, now)
+    session.refresh(order)
+    assert (order.payment_state, order.needs_attention) == (PaymentState.EXPIRED, True)
+    assert counters(session, catalogue.paperback) == (40, 0, 0)
 
 
 def test_an_old_attempt_that_had_taken_effect_is_the_page(

@@ -205,6 +205,16 @@ def test_the_pauses_grow_to_an_hour_and_end_after_three_days(session: Session) -
     assert mailer.sent == []
 
 
+def test_a_letter_that_no_worker_has_tried_for_days_is_not_given_up_at_its_first_failure(session: Session) -> None:
+    owe(session, "reader@mail.example")
+    mailer, moment = FakeMailer(), NOW + timedelta(days=4)
+    mailer.troubles.append(MailServerAway("connection refused"))
+    assert deliver_due(session, mailer, WRITER, moment) == 0
+    (letter,) = letters(session)
+    assert letter.state is LetterState.OWED
+    assert deliver_due(session, mailer, WRITER, letter.due_at) == 1
+
+
 def test_a_letter_that_must_wait_does_not_keep_the_others(
     session: Session, postmaster: Postmaster, smtp: SmtpMailer
 ) -> None:

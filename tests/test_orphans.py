@@ -17,8 +17,9 @@ from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import orphans, reconciliation, refunds, settling
-from shop.payments.models import Payment, PaymentRole
+from shop.payments import ledger, orphans, reconciliation, refunds, settling
+from shop.payments.gateway import BalanceFacts
+from shop.payments.models import Dispute, Payment, PaymentRole
 from shop.payments.orphans import NotRebuildable, Obstacle
 from tests.factories import Catalogue, make_admin, make_order, set_stock
 from tests.fake_gateway import FakeGateway
@@ -229,3 +230,39 @@ def test_nothing_happens_while_stripe_does_not_answer(
     with pytest.raises(GatewayUnavailable):
         rebuild(session, gateway, payment, now)
     assert payments(session)[-1].role is PaymentRole.ORPHAN
+
+
+def test_a_dispute_about_money_without_an_order_is_known_told_and_in_the_ledger(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    make_admin(session)
+    payment = lost(session, gateway, now)
+    opened = gateway.dispute(gateway.checkouts[payment.checkout_id])
+    gateway.balance["txn_1"] = BalanceFacts(
+        "txn_1", "dispute", opened.provider_id, -opened.amount, 2000, -opened.amount - 2000, payment.currency, now
+    )
+    reconciliation.run(session, gateway, now)
+    [row] = session.scalars(select(Dispute))
+    assert (row.payment_id, row.status, row.closed_at) == (payment.id, "needs_response", None)
+    told = letters(session, Kind.ATTENTION)
+    assert [each.context["worry"] for each in told] == ["orphan", "dispute"]
+    assert [each.net for each in ledger.of_payment(session, payment.id)] == [-opened.amount - 2000]
+    gateway.close_dispute(row.provider_id, "lost")
+    reconciliation.run(session, gateway, now)
+    session.refresh(row)
+    assert (row.status, row.closed_at) == ("lost", now)
+    assert len(letters(session, Kind.ATTENTION)) == 2
+
+
+def test_an_order_rebuilt_for_disputed_money_is_stopped(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    payment = lost(session, gateway, now)
+    gateway.dispute(gateway.checkouts[payment.checkout_id])
+    reconciliation.run(session, gateway, now)
+    order = rebuild(session, gateway, payment, now)
+    assert (order.disputed, order.needs_attention) == (True, True)
+    assert story(session, order) == ["rebuilt", "paid", "dispute_opened", "attention"]
+    with pytest.raises(WrongState):
+        transact(session, fulfilment.post, order.id, "", "", ADMIN, now)
+    assert differences(session) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import subprocess
 import sys
@@ -23,16 +22,14 @@ from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
 from shop.payments import reconciliation, refunds
-from shop.payments.models import CheckoutAttempt, Payment, PaymentRole, Refund, RefundState
+from shop.payments.models import CheckoutAttempt, Payment, Refund, RefundState
 from shop.payments.stripe_gateway import StripeGateway
 from shop.sandbox.launch import Plan
 from tests.live_shop import ROOT, LiveShop
-from tests.sandbox_process import Answer, fetch
+from tests.sandbox_process import Answer
 from tests.till import differences
 
 ORDER = {"paperback": "1", "russian": "0", "country": "GB", "shown_total": "2550"}
-DELAYED, FAILING = "4000000000030009", "4000000000030017"
-DECLINED = "4000000000000002"
 ADMIN = timeline.admin("Vera Keeper")
 ENDED = (PaymentState.CANCELLED, PaymentState.EXPIRED)
 
@@ -174,77 +171,3 @@ def test_several_workers_and_a_person_give_each_refund_back_once(live_shop: Live
 def moment_of(session: Session, order_id: int) -> datetime:
     """An instant of the shop's own clock."""
     return session.get_one(Order, order_id).placed_at
-
-
-def test_a_small_storm_ends_settled_and_agrees_with_stripe_to_the_penny(live_shop: LiveShop):
-    """Webhooks dropped, repeated and in disorder; calls failing before and after they took effect."""
-    dice = random.Random(1921)
-    live_shop.sandbox.control("webhooks", {"drop": 0.3, "repeat": 0.3, "delay": 0, "shuffle": 0.4})
-    live_shop.sandbox.control("faults", {"rate": 0.15})
-    fates = ["pays"] * 4 + [
-        "pays twice",
-        "delayed",
-        "fails",
-        "declined",
-        "leaves",
-        "cancels",
-        "dashboard",
-        "dashboard",
-    ]
-    dice.shuffle(fates)
-
-    def live(fate: str) -> tuple[str, str]:
-        url = buy(live_shop)
-        page = page_id(url)
-        if fate in ("pays", "pays twice", "dashboard"):
-            live_shop.sandbox.pay(url)
-        if fate == "pays twice":  # from another tab, after the first
-            live_shop.sandbox.pay(url)
-        if fate in ("delayed", "fails"):
-            live_shop.sandbox.pay(url, card_number=DELAYED if fate == "delayed" else FAILING)
-            deed = "complete_delayed" if fate == "delayed" else "fail_delayed"
-            live_shop.sandbox.control(f"sessions/{page}", {"do": deed}, status=None)
-        if fate == "declined":
-            live_shop.sandbox.pay(url, card_number=DECLINED)
-        if fate == "cancels":
-            live_shop.post(order_page(live_shop, url) + "/cancel", {})
-        if fate == "dashboard":
-            [intent] = [
-                each["payment_intent"] for each in live_shop.sandbox.ledger()["sessions"] if each["id"] == page
-            ]
-            live_shop.sandbox.control("refunds", {"payment_intent": intent, "amount": 50})
-        fetch(live_shop.absolute(order_page(live_shop, url)), timeout=90)
-        return fate, url
-
-    ended = everywhere([lambda fate=fate: live(fate) for fate in fates], hands=6)  # type: ignore[misc]
-    is_settled(live_shop)
-    with live_shop.session() as session:
-        states = [(fate, order_of(session, url).payment_state) for fate, url in ended]
-        wanted = {
-            "pays": (PaymentState.PAID,),
-            "pays twice": (PaymentState.PAID,),
-            "delayed": (PaymentState.PAID,),
-            "fails": (PaymentState.FAILED,),
-            "declined": (PaymentState.AWAITING,),
-            "leaves": (PaymentState.AWAITING,),
-            "cancels": (*ENDED, PaymentState.AWAITING),  # its call may have failed
-            "dashboard": (PaymentState.PART_REFUNDED,),
-        }
-        assert [each for each in states if each[1] not in wanted[each[0]]] == []
-        for _, url in ended:
-            order = order_of(session, url)
-            letters = session.scalars(
-                select(Letter).where(Letter.order_id == order.id, Letter.kind == Kind.ORDER_PAID)
-            ).all()
-            paying = session.scalars(
-                select(Payment).where(Payment.order_id == order.id, Payment.role == PaymentRole.ORDER)
-            ).all()
-            assert len(letters) == len(paying) <= 1
-    for fate, url in ended:
-        if fate in ("declined", "leaves", "cancels"):
-            live_shop.sandbox.control(f"sessions/{page_id(url)}", {"do": "expire"}, status=None)
-    is_settled(live_shop)
-    with live_shop.session() as session:
-        assert {order_of(session, url).holding for _, url in ended} == {False}
-    audited = command(live_shop, "audit")
-    assert (audited.returncode, audited.stdout) == (0, "0 differences\n")

@@ -210,7 +210,7 @@ def test_without_an_answer_nothing_changes_and_the_next_run_does_it_all(
 ):
     order = make_order(session, now=now)
     pay(session, gateway, order, now)
-    gateway.before.append(AWAY)
+    gateway.before += [AWAY] * 2  # the page by its id, then the list
     with pytest.raises(GatewayUnavailable):
         reconciliation.run(session, gateway, now)
     session.refresh(order)
@@ -219,6 +219,38 @@ def test_without_an_answer_nothing_changes_and_the_next_run_does_it_all(
     session.refresh(order)
     assert order.payment_state is PaymentState.PAID
     is_quiet(session, gateway, now)
+
+
+def test_one_question_without_an_answer_delays_no_other_and_is_asked_again(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    orders = [make_order(session, now=now) for _ in range(3)]
+    gateway.now = now - timedelta(days=40)  # no list shows them any more
+    for order in orders:
+        pay(session, gateway, order, now)
+    gateway.before.append(AWAY)
+    with pytest.raises(GatewayUnavailable):
+        reconciliation.run(session, gateway, now)
+    session.expire_all()
+    assert [order.payment_state for order in orders] == [
+        PaymentState.AWAITING,
+        PaymentState.PAID,
+        PaymentState.PAID,
+    ]
+    reconciliation.run(session, gateway, now)
+    session.expire_all()
+    assert {order.payment_state for order in orders} == {PaymentState.PAID}
+
+
+def test_a_provider_who_is_away_is_not_asked_about_everything(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    for _ in range(5):
+        pay(session, gateway, make_order(session, now=now), now)
+    gateway.before += [AWAY] * 5
+    with pytest.raises(GatewayUnavailable):
+        reconciliation.run(session, gateway, now)
+    assert len(gateway.before) == 2
 
 
 def test_two_runs_at_once_do_everything_once(

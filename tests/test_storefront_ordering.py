@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import func, select
+from flask import Flask
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import Price, Unconfirmed
@@ -15,7 +16,7 @@ from shop.money import Currency
 from shop.orders.models import Order
 from shop.stock import Stock
 from tests.client import Answer, Client
-from tests.conftest import opened, settings_for
+from tests.conftest import engine_of, opened, settings_for
 from tests.factories import Catalogue, make_order, set_stock
 from tests.fake_gateway import FakeGateway
 
@@ -330,3 +331,20 @@ def test_nobody_can_put_all_copies_aside(client: Client, session: Session, catal
     assert (
         post(client, paperback="5", shown_total="12050", attempt=f"{0:032d}", note="For Mary").status_code == 303
     )
+
+
+def test_the_form_asks_the_database_no_more_often_for_two_hundred_countries(
+    app: Flask, client: Client, catalogue: Catalogue
+):
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    event.listen(engine_of(app), "before_cursor_execute", note)
+    try:
+        page = client.get("/en-gb/order?paperback=1&country=GB").page
+    finally:
+        event.remove(engine_of(app), "before_cursor_execute", note)
+    assert len(page.all(".//option")) > 150
+    assert len(asked) < 40, asked

@@ -267,6 +267,16 @@ def test_a_page_lives_as_long_as_stripe_allows(
     assert attempt.expires_at.timestamp() == asked["expires_at"]
 
 
+def test_a_page_that_would_end_too_soon_is_refused_by_the_name_of_its_end(
+    app: Flask, session: Session, catalogue: Catalogue, sandbox: Sandbox
+):
+    asked = parameters(session, app, now_at(sandbox) - timedelta(minutes=30))
+    del asked["order"]
+    with pytest.raises(GatewayRefused) as refused:
+        gateway_of(app).open_checkout("too soon", asked)
+    assert refused.value.parameter == "expires_at"
+
+
 def test_what_is_stored_is_json_and_comes_back_the_same(
     app: Flask, session: Session, catalogue: Catalogue, sandbox: Sandbox
 ):
@@ -330,6 +340,36 @@ def test_a_call_that_went_wrong_leads_to_the_same_page_afterwards(
     ]
     assert len(of_this) == 1
     assert [attempt.state for attempt in attempts(session, order)] == [AttemptState.OPEN]
+
+
+@pytest.mark.parametrize("way", ["paying", "cancelling"])
+def test_a_page_whose_key_keeps_a_failure_is_found_in_stripes_list(
+    app: Flask, session: Session, catalogue: Catalogue, sandbox: Sandbox, way: str
+):
+    """Stripe did it, answered 500, and answers 500 to that key for a day."""
+    gateway, now = gateway_of(app), now_at(sandbox)
+    order = make_order(session, now=now)
+    if way == "paying":
+        sandbox.control("faults", {"after": 1, "status": 500})
+        url = checkouts.pay_page(session, gateway, order.id, SHOP, now)
+        assert sandbox.pay(url).status == 303
+        assert settling.refresh(session, gateway, order.id, now)
+    else:
+        key, asked = transact(session, lambda s: _prepared(s, gateway, order.id, now))
+        sandbox.control("faults", {"after": 1, "status": 500})
+        with pytest.raises(GatewayUnavailable):
+            gateway.open_checkout(key, asked)
+        assert checkouts.cancel(session, gateway, order.id, timeline.BUYER, now).payment_state == "cancelled"
+    [attempt] = attempts(session, order)
+    assert attempt.state is AttemptState.CLOSED
+    assert gateway.look_up(attempt.checkout_id or "").status == ("complete" if way == "paying" else "expired")
+
+
+def _prepared(
+    session: Session, gateway: StripeGateway, order_id: int, now: datetime
+) -> tuple[str, dict[str, Any]]:
+    attempt = checkouts.prepare(session, gateway, session.get_one(Order, order_id), SHOP, now)
+    return attempt.key, attempt.parameters
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -29,6 +29,11 @@ def is_refused(session: Session, country: str) -> bool:
     return session.get(RefusedCountry, country) is not None
 
 
+def refused(session: Session) -> set[str]:
+    """The countries to which nothing is posted."""
+    return set(session.scalars(select(RefusedCountry.country)))
+
+
 def not_sent(session: Session, country: str) -> set[int]:
     """Ids of the editions that may not be sent to a country."""
     return set(session.scalars(select(NotSent.edition_id).where(NotSent.country == country)))

@@ -30,6 +30,8 @@ FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 LONGEST_ABSENCE = timedelta(minutes=15)
 GIVEN_UP_AFTER = timedelta(days=3)
+LEAST_TRIES = 10
+"""So often a letter is tried at least: after days without a worker its first failure must not be its last."""
 JOINED_AT_MOST = 40
 COLUMNS = tuple(column.key for column in Letter.__mapper__.columns)
 
@@ -223,12 +225,13 @@ def _fail(session: Session, claim: Claim, error: Exception) -> None:
 def _postpone(
     session: Session, claim: Claim, error: MailUnavailable, now: datetime, *, everything: bool = False
 ) -> None:
-    """Try again later, after three days no more; ``everything`` makes all that is due wait as long."""
+    """Try again later, after three days and many tries no more; ``everything`` makes all that is due wait as long."""
     tries = max(letter.tries for letter in claim.letters)
     pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_ABSENCE if everything else LONGEST_PAUSE)
     log.warning("letters %s wait %s: %s", claim.ids, pause, error)
-    old = [letter for letter in claim.letters if letter.owed_at + GIVEN_UP_AFTER <= now]
-    young = [letter for letter in claim.letters if letter.owed_at + GIVEN_UP_AFTER > now]
+    enough = tries + 1 >= LEAST_TRIES
+    old = [letter for letter in claim.letters if enough and letter.owed_at + GIVEN_UP_AFTER <= now]
+    young = [letter for letter in claim.letters if letter not in old]
     ended = {"claimed_until": None, "tries": tries + 1, "last_error": _told(error)}
     _change(session, old, claim.until, state=LetterState.FAILED, **ended)
     _change(session, young, claim.until, due_at=now + pause, **ended)

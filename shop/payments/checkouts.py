@@ -17,7 +17,7 @@ from shop.orders.lifecycle import Action, PaymentState, after_payment
 from shop.orders.models import Concern, Order, Worry
 from shop.orders.timeline import Actor
 from shop.payments import settling
-from shop.payments.gateway import CheckoutFacts, CheckoutLine, CheckoutRequest, PaymentGateway
+from shop.payments.gateway import CheckoutFacts, CheckoutLine, CheckoutRequest, PaymentGateway, Trials
 from shop.payments.models import AttemptState, CheckoutAttempt
 from shop.payments.wording import page_words
 from shop.trader import trader
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LIFE = timedelta(minutes=45)
 SHORTEST = timedelta(minutes=31)
 """Stripe refuses a page that would live less than 30 minutes by its own clock (Checkout Session, expires_at)."""
+PATIENCE = 3
+"""So many pages the provider may find too short-lived before that counts as a mistake in the set-up: a request
+that waited long comes late by his clock, but one of the next will not."""
 MARGIN = timedelta(minutes=5)
 """How long after a page's end an unanswered attempt is looked for at Stripe."""
 LIVE = (AttemptState.NEW, AttemptState.OPEN)
@@ -86,18 +89,24 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
         if attempt.state is not AttemptState.NEW:
             settling.learn(session, gateway, str(attempt.checkout_id), now)
             continue
-        attempt_id, late = attempt.id, attempt.expires_at - now < SHORTEST
+        attempt_id, attempt_number = attempt.id, attempt.number
+        late = attempt.expires_at - now < SHORTEST
         session.rollback()
         try:
             page = gateway.open_checkout(key, parameters)
         except GatewayRefused as error:
             # A page that would live too short was never opened: the next round makes a new one.
-            transact(session, _refused, order_id, attempt_id, str(error), now, give_up=not late)
-            if not late:
-                raise
-            continue
+            behind = not late and error.parameter == "expires_at" and attempt_number < PATIENCE
+            transact(session, _refused, order_id, attempt_id, str(error), now, give_up=not late and not behind)
+            if late:
+                continue
+            if behind:
+                raise GatewayUnavailable(f"{key} would have ended too soon by the provider's clock") from error
+            raise
         except GatewayUnavailable as error:
             url = transact(session, _unanswered, order_id, attempt_id, now)
+            if not url and error.spent:
+                url = _look_for(session, gateway, order_id, attempt_id, now)
             if url:
                 return url
             log.warning("checkout %s was not answered: %s", key, error)
@@ -131,8 +140,33 @@ def adopt(session: Session, gateway: PaymentGateway, order_id: int, now: datetim
         page = gateway.open_checkout(key, parameters)
     except GatewayRefused as error:
         transact(session, _refused, order_id, attempt_id, str(error), now, give_up=False)
+    except GatewayUnavailable as error:
+        if not error.spent:
+            raise
+        _look_for(session, gateway, order_id, attempt_id, now)
     else:
         transact(session, _opened, order_id, attempt_id, page, now)
+
+
+def _look_for(session: Session, gateway: PaymentGateway, order_id: int, attempt_id: int, now: datetime) -> str:
+    """Look through the provider's list for a page whose key leads to a kept failure; its address if it is there.
+
+    If it is not, the attempt is over, and the next one has another key. Should its page show up after all, it is
+    recognised by its mark, and money on it is settled like any other.
+    """
+    attempt = session.get_one(CheckoutAttempt, attempt_id)
+    since, number = attempt.created_at - MARGIN, attempt.order.number
+    session.rollback()
+    for facts in gateway.checkouts_since(since):
+        if facts.metadata.get("order") == number:
+            transact(session, settling.apply, gateway, facts, now)
+    transact(session, _never_was, attempt_id)
+    order = session.get_one(Order, order_id, populate_existing=True)
+    attempt = session.get_one(CheckoutAttempt, attempt_id, populate_existing=True)
+    usable = attempt.state is AttemptState.OPEN and order.payment_state is PaymentState.AWAITING
+    url = attempt.url if usable else ""
+    session.rollback()
+    return url
 
 
 def close_pages(
@@ -175,6 +209,7 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     """End every unpaid order whose page has outlived itself; answers how many orders were looked at.
 
     Copies go back only after the provider has said that the page is dead (Stripe, "Manage limited inventory").
+    Raises ``GatewayUnavailable`` at the end when one of them was not answered for, and at once when he is away.
     """
     over = (
         select(CheckoutAttempt.order_id)
@@ -185,8 +220,10 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
             CheckoutAttempt.expires_at <= now,
         )
     )
+    trials = Trials()
     for order_id in (orders := list(session.scalars(over.distinct()))):
-        _end(session, gateway, order_id, now)
+        with trials.of(f"order {order_id}"):
+            _end(session, gateway, order_id, now)
     unanswered = list(
         session.scalars(
             select(CheckoutAttempt).where(
@@ -215,7 +252,9 @@ def sweep(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     )
     session.rollback()
     for order_id in pageless:
-        _end(session, gateway, order_id, now)
+        with trials.of(f"order {order_id}"):
+            _end(session, gateway, order_id, now)
+    trials.end()
     return len(orders) + len(unanswered) + len(pageless)
 
 

@@ -8,8 +8,10 @@ from datetime import datetime
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from shop.database import transact
+from shop.database import lock, transact
 from shop.errors import GatewayUnavailable
+from shop.letters import outbox
+from shop.letters.models import Kind
 from shop.orders import placing, timeline
 from shop.orders.models import Order, Worry
 from shop.payments.gateway import DisputeFacts, PaymentGateway
@@ -60,11 +62,14 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
     somebody else has changed either meanwhile. A lost dispute can go on: it may be appealed.
     """
     payment = _payment(session, facts.intent_id, facts.charge_id)
-    if payment is None or payment.order_id is None:
-        return payment is not None
-    order = placing.locked(session, payment.order_id)
+    if payment is None:
+        return False
+    order = placing.locked(session, payment.order_id) if payment.order_id else None
+    lock(session, Payment, payment.id)
+    if payment.order_id != (order.id if order else None):
+        return None  # an order was rebuilt for it meanwhile
     row = session.scalar(select(Dispute).where(Dispute.provider_id == facts.provider_id))
-    if row is not None and order.sync_version != version:
+    if row is not None and order is not None and order.sync_version != version:
         return None
     if row is None:
         row = Dispute(
@@ -77,22 +82,55 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
             opened_at=facts.created,
         )
         session.add(row)
-        order.sync_version += 1
-        timeline.note(session, order, "dispute_opened", timeline.STRIPE, now, status=facts.status)
-        due = facts.due_by.isoformat() if facts.due_by else ""
-        timeline.worry(session, order, Worry.DISPUTE, now, cause=facts.provider_id, due_by=due)
+        session.flush()
+        if order is not None:
+            order.sync_version += 1
+            _stop(session, order, row, now)
+        else:
+            _tell_of_ownerless(session, payment, Worry.DISPUTE, facts.provider_id, now, due_by=_due(row))
     elif row.status != facts.status:
-        order.sync_version += 1
         row.status = facts.status
-        timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
+        if order is not None:
+            order.sync_version += 1
+            timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
     row.due_by = facts.due_by
     row.closed_at = (row.closed_at or now) if facts.status in OVER else None
+    if order is not None:
+        _mark(session, order)
+    return True
+
+
+def follow(session: Session, order: Order, payment: Payment, now: datetime) -> None:
+    """An order was rebuilt for a payment: what is disputed stops it as if it had been there all the time."""
+    for row in session.scalars(select(Dispute).where(Dispute.payment_id == payment.id).order_by(Dispute.id)):
+        _stop(session, order, row, now)
+    _mark(session, order)
+
+
+def _stop(session: Session, order: Order, row: Dispute, now: datetime) -> None:
+    timeline.note(session, order, "dispute_opened", timeline.STRIPE, now, status=row.status)
+    timeline.worry(session, order, Worry.DISPUTE, now, cause=row.provider_id, due_by=_due(row))
+
+
+def _due(row: Dispute) -> str:
+    return row.due_by.isoformat() if row.due_by else ""
+
+
+def _mark(session: Session, order: Order) -> None:
     session.flush()
     standing = (
         select(Dispute.id).join(Payment).where(Payment.order_id == order.id, Dispute.status.not_in(HARMLESS))
     )
     order.disputed = session.scalar(standing.limit(1)) is not None
-    return True
+
+
+def _tell_of_ownerless(
+    session: Session, payment: Payment, what: Worry, cause: str, now: datetime, **details: str
+) -> None:
+    """Money without an order has nothing that could be stopped; the shopkeeper is told all the same."""
+    number = payment.facts.get("order", "")
+    context = {"number": number, "worry": what.value, "details": {"ownerless": True, **details}}
+    outbox.owe_shopkeepers(session, Kind.ATTENTION, cause, context, now)
 
 
 def warn(
@@ -108,6 +146,8 @@ def warn(
         if payment.order_id is not None:
             order = placing.locked(s, payment.order_id)
             timeline.worry(s, order, Worry.FRAUD_WARNING, now, cause=warning_id)
+        else:
+            _tell_of_ownerless(s, payment, Worry.FRAUD_WARNING, warning_id, now)
         if also is not None:
             also(s)
         return True

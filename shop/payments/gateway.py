@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from shop.errors import GatewayUnavailable
 from shop.money import Currency
 
 
@@ -191,3 +193,33 @@ class PaymentGateway(Protocol):
 
     def verify(self, body: bytes, signature: str) -> IncomingEvent:
         """Check a webhook's signature; raises ``ForgedEvent``."""
+
+
+AWAY_AFTER = 3
+"""So many questions in a row without an answer mean that the provider is away, and asking on would take hours."""
+
+
+@dataclass(slots=True)
+class Trials:
+    """Many questions to a provider who now and then does not answer: one that he leaves open delays no other."""
+
+    unanswered: list[str] = field(default_factory=list)
+    in_a_row: int = 0
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """One question. Its ``GatewayUnavailable`` is kept, and raised only when the provider seems to be away."""
+        try:
+            yield
+        except GatewayUnavailable:
+            self.unanswered.append(what)
+            self.in_a_row += 1
+            if self.in_a_row >= AWAY_AFTER:
+                raise
+        else:
+            self.in_a_row = 0
+
+    def end(self) -> None:
+        """Raise ``GatewayUnavailable`` if anything is open: whoever asks again later will hear the rest."""
+        if self.unanswered:
+            raise GatewayUnavailable(f"no answer about {', '.join(self.unanswered[:10])}")

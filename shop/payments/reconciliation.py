@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from shop.database import transact
 from shop.errors import GatewayRefused
 from shop.payments import checkouts, disputes, inbox, ledger, refunds, settling
-from shop.payments.gateway import PaymentGateway
+from shop.payments.gateway import PaymentGateway, Trials
 from shop.payments.models import (
     AttemptState,
     CheckoutAttempt,
@@ -48,6 +48,7 @@ class Report:
     orphans: list[str] = field(default_factory=list)
     missing_there: list[str] = field(default_factory=list)
     """Ids kept here that the provider does not know."""
+    trials: Trials = field(default_factory=Trials)
 
     @property
     def clean(self) -> bool:
@@ -55,16 +56,20 @@ class Report:
 
     @contextmanager
     def known_there(self, what: str) -> Iterator[None]:
-        """Note that the provider does not know something, instead of leaving everything after it undone."""
+        """Note what the provider does not know or answer, instead of leaving everything after it undone."""
         try:
-            yield
+            with self.trials.of(what):
+                yield
         except GatewayRefused as error:
             log.warning("the provider refused to tell of %s: %s", what, error)
             self.missing_there.append(what)
 
 
 def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetime | None = None) -> Report:
-    """Bring everything up to date; a second run finds nothing to do. ``since`` is when the last run began."""
+    """Bring everything up to date; a second run finds nothing to do. ``since`` is when the last run began.
+
+    Raises ``GatewayUnavailable`` at the end when a question was not answered, and at once when the provider is away.
+    """
     report = Report()
     start = (since or now - EVENT_MEMORY) - OVERLAP
     for refund_id in refunds.due(session, now):
@@ -75,7 +80,8 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
     transact(session, ledger.record, list(gateway.balance_since(start)))
-    checkouts.sweep(session, gateway, now)
+    with report.trials.of("pages that are over"):
+        checkouts.sweep(session, gateway, now)
     for event in gateway.undelivered_since(max(start, now - EVENT_MEMORY), inbox.TYPES):
         kept = session.get(InboxEvent, event.event_id)
         done = kept is not None and kept.done_at is not None
@@ -84,6 +90,7 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
             transact(session, inbox.keep, event, now)
             with report.known_there(event.event_id):
                 inbox.work(session, gateway, event.event_id, now)
+    report.trials.end()
     return report
 
 
@@ -104,7 +111,9 @@ def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: 
             continue
         if not facts.paid and _closed_here(session, facts.checkout_id):
             continue
-        outcome = settling.learn(session, gateway, facts.checkout_id, now)
+        outcome = Outcome.NOTHING_NEW
+        with report.known_there(facts.checkout_id):
+            outcome = settling.learn(session, gateway, facts.checkout_id, now)
         if outcome is Outcome.APPLIED:
             report.applied.append(facts.checkout_id)
         elif outcome is Outcome.ORPHAN:

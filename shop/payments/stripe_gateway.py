@@ -231,8 +231,12 @@ class StripeGateway:
             raise GatewayUnavailable(_words(error)) from error
         except stripe.StripeError as error:
             if error.http_status is not None and 400 <= error.http_status < 500 and error.http_status != 409:
-                raise GatewayRefused(error.code or type(error).__name__, _words(error)) from error
-            raise GatewayUnavailable(_words(error)) from error
+                refused = getattr(error, "param", None) or ""
+                raise GatewayRefused(error.code or type(error).__name__, _words(error), refused) from error
+            # A failure once kept under an idempotency key is all that the key leads to for a day (Stripe,
+            # "Idempotent requests").
+            spent = (error.headers or {}).get("Idempotent-Replayed") == "true"
+            raise GatewayUnavailable(_words(error), spent=spent) from error
         except GatewayError:
             raise
         except Exception as error:

@@ -275,7 +275,7 @@ def country_choices(session: Session, chosen: str) -> list[tuple[str, str]]:
     One that was named in the address and is not served stays in the list, so that nothing typed is lost.
     """
     served = {each.country for zone in postage.zones(session) if zone.enabled for each in zone.countries}
-    served = {code for code in served if not postage.is_refused(session, code)}
+    served -= postage.refused(session)
     if chosen in COUNTRIES:
         served.add(chosen)
     here = g.market.region
