@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from shop.catalogue import postage
 from shop.database import transact
 from shop.errors import GatewayUnavailable, WrongState
 from shop.letters.models import Kind
@@ -576,7 +577,7 @@ def test_a_country_that_was_closed_after_the_order_blocks_posting(
 ):
     order = make_order(session, country="CH")
     page = pay(session, gateway, order)
-    zone = settling.postage.zone_of(session, "CH")
+    zone = postage.zone_of(session, "CH")
     zone.enabled = False
     session.commit()
     settling.learn(session, gateway, page, order.placed_at)

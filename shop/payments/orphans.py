@@ -20,7 +20,7 @@ from shop.orders import timeline
 from shop.orders.models import Buyer, Order, OrderLine
 from shop.orders.numbers import read_number
 from shop.orders.timeline import Actor
-from shop.payments import disputes, settling
+from shop.payments import arrivals, disputes
 from shop.payments.copies import DEAD
 from shop.payments.gateway import CheckoutFacts, PaymentGateway
 from shop.payments.models import Payment, PaymentRole, Refund
@@ -81,7 +81,7 @@ def _rebuild(session: Session, payment_id: int, facts: CheckoutFacts, actor: Act
         raise NotRebuildable(Obstacle.SUMS)
     order = _order(session, payment, facts, now)
     timeline.note(session, order, "rebuilt", actor, now, payment=payment.id)
-    settling.adopt(session, order, payment, facts, now)
+    arrivals.adopt(session, order, payment, facts, now)
     disputes.follow(session, order, payment, now)
     return order
 

@@ -10,31 +10,26 @@ import enum
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from shop import stock
-from shop.catalogue import postage
-from shop.database import add_once, transact
-from shop.errors import GatewayError, GatewayUnavailable, OutOfStock
-from shop.letters import outbox
+from shop.database import transact
+from shop.errors import GatewayError, GatewayUnavailable
 from shop.letters.models import Kind
 from shop.orders import placing, timeline
-from shop.orders.lifecycle import Action, FulfilmentState, PaymentState, Step, after_payment, after_step
+from shop.orders.lifecycle import Action, PaymentState, after_payment
 from shop.orders.models import Order, Worry
 from shop.orders.numbers import read_number
-from shop.orders.snapshot import money_fact, order_facts
-from shop.payments import refunds
+from shop.payments import arrivals
 from shop.payments.gateway import CheckoutFacts, PaymentGateway
-from shop.payments.models import AttemptState, CheckoutAttempt, Payment, PaymentRole
+from shop.payments.models import AttemptState, CheckoutAttempt, Payment
 from shop.trader import Trader, trader
 
 log = logging.getLogger(__name__)
 
 LOOKS = 4
-OVER = placing.OVER
 
 
 class Outcome(enum.StrEnum):
@@ -163,7 +158,9 @@ def apply(
         number = read_number(facts.metadata.get("order", ""))
         order_id = session.scalar(select(Order.id).where(Order.number == number)) if number else None
         if order_id is None:
-            return _orphan(session, facts, now) if facts.paid else Outcome.IGNORED
+            if not facts.paid:
+                return Outcome.IGNORED
+            return Outcome.ORPHAN if arrivals.keep_orphan(session, facts, now) else Outcome.NOTHING_NEW
     order = placing.locked(session, order_id)
     version = order.sync_version
     if seen is not None and version != seen.version:
@@ -217,7 +214,7 @@ def _apply(
     if facts.status == "expired" and lapsing:
         _lapse(session, order, now)
     elif facts.paid:
-        receive(session, order, attempt, facts, now)
+        arrivals.receive(session, order, attempt, facts, now)
     elif facts.failed:
         _failed(session, order, attempt, facts, now)
     elif facts.status == "complete":
@@ -248,9 +245,11 @@ def _delayed(
     if order.payment_state is not PaymentState.AWAITING:
         return
     order.payment_state = after_payment(order.payment_state, Action.WAIT)
-    _keep_buyer(order, facts)
+    arrivals.keep_buyer(order, facts)
     timeline.note(session, order, "processing", timeline.STRIPE, now)
-    _write(session, order, Kind.PAYMENT_DELAYED, f"attempt:{attempt.id if attempt else facts.checkout_id}", now)
+    arrivals.write(
+        session, order, Kind.PAYMENT_DELAYED, f"attempt:{attempt.id if attempt else facts.checkout_id}", now
+    )
 
 
 def _failed(
@@ -260,182 +259,9 @@ def _failed(
     if order.payment_state not in (PaymentState.AWAITING, PaymentState.PROCESSING):
         return
     order.payment_state = after_payment(order.payment_state, Action.FAIL)
-    _keep_buyer(order, facts)
+    arrivals.keep_buyer(order, facts)
     placing.let_go(session, order, now)
     timeline.note(session, order, "payment_failed", timeline.STRIPE, now)
-    _write(session, order, Kind.PAYMENT_FAILED, f"attempt:{attempt.id if attempt else facts.checkout_id}", now)
-
-
-KNOWN = select(Payment.intent_id, Payment.role).where(
-    or_(Payment.intent_id == bindparam("intent_id"), Payment.order_id == bindparam("order_id"))
-)
-
-
-def receive(
-    session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
-) -> None:
-    """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
-    with session.no_autoflush:  # what has changed so far goes out with all the rest
-        known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
-    if any(intent_id == facts.intent_id for intent_id, _role in known):
-        return
-    paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
-    differs = disagreement(order, facts)
-    taken = not paid_already and not differs and _take_copies(session, order, now)
-    payment = Payment(
-        order_id=order.id,
-        attempt_id=attempt.id if attempt else None,
-        role=PaymentRole.ORDER if taken else PaymentRole.SURPLUS,
-        intent_id=facts.intent_id,
-        charge_id=facts.charge_id,
-        checkout_id=facts.checkout_id,
-        amount=facts.total,
-        currency=facts.currency or order.currency,
-        card=facts.card,
-        received_at=now,
+    arrivals.write(
+        session, order, Kind.PAYMENT_FAILED, f"attempt:{attempt.id if attempt else facts.checkout_id}", now
     )
-    session.add(payment)
-    if taken:
-        _paid(session, order, payment, facts, now)
-        return
-    session.flush()
-    if paid_already:
-        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **_sum(payment))
-        _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
-    elif differs:
-        _keep_buyer(order, facts)
-        timeline.worry(session, order, Worry.AMOUNT_DIFFERS, now, cause=facts.intent_id, **differs)
-    else:
-        _keep_buyer(order, facts)
-        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
-        _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
-
-
-def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> bool:
-    """Let money that was kept without an order pay the one rebuilt for it, if its copies are there.
-
-    Otherwise the order is over, and the money is owed back. Both rows must be locked.
-    """
-    taken = _take_copies(session, order, now)
-    payment.order_id = order.id
-    payment.role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
-    session.flush()
-    if taken:
-        _paid(session, order, payment, facts, now)
-    else:
-        order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
-        _keep_buyer(order, facts)
-        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
-        _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
-    return taken
-
-
-def disagreement(order: Order, facts: CheckoutFacts) -> dict[str, object]:
-    """Where the provider's sums differ from what the order asked for; empty when they agree."""
-    asked = (order.currency, order.books_amount, order.postage_amount, order.total.amount)
-    came = (facts.currency, facts.books, facts.postage, facts.total)
-    if asked == came:
-        return {}
-    return {
-        "asked": asked[3],
-        "asked_currency": order.currency.value,
-        "came": facts.total,
-        "came_currency": facts.currency.value if facts.currency else "",
-    }
-
-
-def _take_copies(session: Session, order: Order, now: datetime) -> bool:
-    """Whether an order has its copies: those held, or, when the hold has lapsed, copies that are still there."""
-    if not order.holding:
-        try:
-            with session.begin_nested():
-                stock.hold(session, order.copies, order.id, str(timeline.SYSTEM), now)
-        except OutOfStock:
-            return False
-    return True
-
-
-def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> None:
-    """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row."""
-    if order.payment_state in OVER:
-        timeline.note(session, order, "revived", timeline.SYSTEM, now, after=order.payment_state.value)
-    order.payment_state = after_payment(order.payment_state, Action.PAY)
-    order.paid_at = now
-    order.holding, order.allocated, order.visitor = False, True, ""
-    if order.fulfilment_state is not FulfilmentState.TO_POST:
-        order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
-    _keep_buyer(order, facts)
-    timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
-    order.sync_version += 1
-    session.flush()
-    told = order_facts(session, order)
-    _write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now, told)
-    outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
-    if refused := _address_refused(session, order):
-        timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment.id), why=refused)
-    stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)
-
-
-def _address_refused(session: Session, order: Order) -> str:
-    """Why the address that was paid for may not be served; empty when it may."""
-    buyer = order.buyer
-    if buyer.country != order.country:
-        return "other_country"
-    return postage.refusal(session, buyer.country, buyer.postal_code, order.copies)
-
-
-def _give_back(session: Session, order: Order, payment: Payment, why: Worry, letter: Kind, now: datetime) -> None:
-    """Money that cannot buy anything goes back whole; the buyer is written to, the shopkeeper told."""
-    refunds.owe(session, payment, payment.amount, why.value, now)
-    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **_sum(payment))
-    told = order_facts(session, order) | {"refund": money_fact(payment.money)}
-    _write(session, order, letter, f"payment:{payment.id}", now, told)
-
-
-def _orphan(session: Session, facts: CheckoutFacts, now: datetime) -> Outcome:
-    """Keep money that bears our mark although its order is not known (a restored backup, say)."""
-    # No order can be locked, so the key alone decides between rivals.
-    kept = add_once(
-        session,
-        Payment,
-        role=PaymentRole.ORPHAN,
-        intent_id=facts.intent_id,
-        charge_id=facts.charge_id,
-        checkout_id=facts.checkout_id,
-        amount=facts.total,
-        currency=facts.currency,
-        card=facts.card,
-        received_at=now,
-        facts=dict(facts.metadata),
-    )
-    if not kept:
-        return Outcome.NOTHING_NEW
-    log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
-    payment = session.scalars(select(Payment).where(Payment.intent_id == facts.intent_id)).one()
-    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": _sum(payment)}
-    outbox.owe_shopkeepers(session, Kind.ATTENTION, f"orphan:{payment.id}", context, now)
-    return Outcome.ORPHAN
-
-
-def _sum(payment: Payment) -> dict[str, Any]:
-    """A payment's sum as timeline and desk letters tell it."""
-    return {"amount": payment.amount, "currency": payment.currency.value}
-
-
-def _keep_buyer(order: Order, facts: CheckoutFacts) -> None:
-    buyer, address = order.buyer, facts.address
-    buyer.email, buyer.phone = facts.email, facts.phone
-    buyer.name, buyer.line1, buyer.line2 = address.name, address.line1, address.line2
-    buyer.city, buyer.state = address.city, address.state
-    buyer.postal_code, buyer.country = address.postal_code, address.country
-
-
-def _write(
-    session: Session, order: Order, kind: Kind, cause: str, now: datetime, told: dict[str, Any] | None = None
-) -> None:
-    """Owe the buyer a letter in the order's language; without an address there is nobody to write to."""
-    if not order.buyer.email:
-        return
-    session.flush()
-    context = told or order_facts(session, order)
-    outbox.owe(session, kind, cause, order.buyer.email, order.market.locale, context, now, order_id=order.id)

@@ -1,0 +1,207 @@
+"""Arrivals: money that has come, and what follows from it. It is never turned away by an error.
+
+First and matching → the order is paid; late → its copies are taken again or the money goes back; a second payment →
+goes back, the order unchanged; disagreeing → a person looks; without an order → kept as an orphan. Whoever calls has
+locked the order.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select
+from sqlalchemy.orm import Session
+
+from shop import stock
+from shop.catalogue import postage
+from shop.database import add_once
+from shop.errors import OutOfStock
+from shop.letters import outbox
+from shop.letters.models import Kind
+from shop.orders import placing, timeline
+from shop.orders.lifecycle import Action, FulfilmentState, Step, after_payment, after_step
+from shop.orders.models import Order, Worry
+from shop.orders.snapshot import money_fact, order_facts
+from shop.payments import refunds
+from shop.payments.gateway import CheckoutFacts
+from shop.payments.models import CheckoutAttempt, Payment, PaymentRole
+
+log = logging.getLogger(__name__)
+
+KNOWN = select(Payment.intent_id, Payment.role).where(
+    or_(Payment.intent_id == bindparam("intent_id"), Payment.order_id == bindparam("order_id"))
+)
+
+
+def receive(
+    session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
+) -> None:
+    """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
+    with session.no_autoflush:  # what has changed so far goes out with all the rest
+        known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
+    if any(intent_id == facts.intent_id for intent_id, _role in known):
+        return
+    paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
+    differs = disagreement(order, facts)
+    taken = not paid_already and not differs and _take_copies(session, order, now)
+    payment = Payment(
+        order_id=order.id,
+        attempt_id=attempt.id if attempt else None,
+        role=PaymentRole.ORDER if taken else PaymentRole.SURPLUS,
+        intent_id=facts.intent_id,
+        charge_id=facts.charge_id,
+        checkout_id=facts.checkout_id,
+        amount=facts.total,
+        currency=facts.currency or order.currency,
+        card=facts.card,
+        received_at=now,
+    )
+    session.add(payment)
+    if taken:
+        _paid(session, order, payment, facts, now)
+        return
+    session.flush()
+    if paid_already:
+        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **_sum(payment))
+        _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
+    elif differs:
+        keep_buyer(order, facts)
+        timeline.worry(session, order, Worry.AMOUNT_DIFFERS, now, cause=facts.intent_id, **differs)
+    else:
+        keep_buyer(order, facts)
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
+        _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
+
+
+def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> bool:
+    """Let money that was kept without an order pay the one rebuilt for it, if its copies are there.
+
+    Otherwise the order is over, and the money is owed back. Both rows must be locked.
+    """
+    taken = _take_copies(session, order, now)
+    payment.order_id = order.id
+    payment.role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
+    session.flush()
+    if taken:
+        _paid(session, order, payment, facts, now)
+    else:
+        order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
+        keep_buyer(order, facts)
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
+        _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
+    return taken
+
+
+def disagreement(order: Order, facts: CheckoutFacts) -> dict[str, object]:
+    """Where the provider's sums differ from what the order asked for; empty when they agree."""
+    asked = (order.currency, order.books_amount, order.postage_amount, order.total.amount)
+    came = (facts.currency, facts.books, facts.postage, facts.total)
+    if asked == came:
+        return {}
+    return {
+        "asked": asked[3],
+        "asked_currency": order.currency.value,
+        "came": facts.total,
+        "came_currency": facts.currency.value if facts.currency else "",
+    }
+
+
+def _take_copies(session: Session, order: Order, now: datetime) -> bool:
+    """Whether an order has its copies: those held, or, when the hold has lapsed, copies that are still there."""
+    if not order.holding:
+        try:
+            with session.begin_nested():
+                stock.hold(session, order.copies, order.id, str(timeline.SYSTEM), now)
+        except OutOfStock:
+            return False
+    return True
+
+
+def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> None:
+    """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row."""
+    if order.payment_state in placing.OVER:
+        timeline.note(session, order, "revived", timeline.SYSTEM, now, after=order.payment_state.value)
+    order.payment_state = after_payment(order.payment_state, Action.PAY)
+    order.paid_at = now
+    order.holding, order.allocated, order.visitor = False, True, ""
+    if order.fulfilment_state is not FulfilmentState.TO_POST:
+        order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
+    keep_buyer(order, facts)
+    timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
+    order.sync_version += 1
+    session.flush()
+    told = order_facts(session, order)
+    write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now, told)
+    outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
+    if refused := _address_refused(session, order):
+        timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment.id), why=refused)
+    stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)
+
+
+def _address_refused(session: Session, order: Order) -> str:
+    """Why the address that was paid for may not be served; empty when it may."""
+    buyer = order.buyer
+    if buyer.country != order.country:
+        return "other_country"
+    return postage.refusal(session, buyer.country, buyer.postal_code, order.copies)
+
+
+def _give_back(session: Session, order: Order, payment: Payment, why: Worry, letter: Kind, now: datetime) -> None:
+    """Money that cannot buy anything goes back whole; the buyer is written to, the shopkeeper told."""
+    refunds.owe(session, payment, payment.amount, why.value, now)
+    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **_sum(payment))
+    told = order_facts(session, order) | {"refund": money_fact(payment.money)}
+    write(session, order, letter, f"payment:{payment.id}", now, told)
+
+
+def keep_orphan(session: Session, facts: CheckoutFacts, now: datetime) -> bool:
+    """Keep money that bears our mark although its order is not known (a restored backup, say); false when it is
+    kept already."""
+    # No order can be locked, so the key alone decides between rivals.
+    kept = add_once(
+        session,
+        Payment,
+        role=PaymentRole.ORPHAN,
+        intent_id=facts.intent_id,
+        charge_id=facts.charge_id,
+        checkout_id=facts.checkout_id,
+        amount=facts.total,
+        currency=facts.currency,
+        card=facts.card,
+        received_at=now,
+        facts=dict(facts.metadata),
+    )
+    if not kept:
+        return False
+    log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
+    payment = session.scalars(select(Payment).where(Payment.intent_id == facts.intent_id)).one()
+    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": _sum(payment)}
+    outbox.owe_shopkeepers(session, Kind.ATTENTION, f"orphan:{payment.id}", context, now)
+    return True
+
+
+def _sum(payment: Payment) -> dict[str, Any]:
+    """A payment's sum as timeline and desk letters tell it."""
+    return {"amount": payment.amount, "currency": payment.currency.value}
+
+
+def keep_buyer(order: Order, facts: CheckoutFacts) -> None:
+    """Take over what the buyer told the provider of himself."""
+    buyer, address = order.buyer, facts.address
+    buyer.email, buyer.phone = facts.email, facts.phone
+    buyer.name, buyer.line1, buyer.line2 = address.name, address.line1, address.line2
+    buyer.city, buyer.state = address.city, address.state
+    buyer.postal_code, buyer.country = address.postal_code, address.country
+
+
+def write(
+    session: Session, order: Order, kind: Kind, cause: str, now: datetime, told: dict[str, Any] | None = None
+) -> None:
+    """Owe the buyer a letter in the order's language; without an address there is nobody to write to."""
+    if not order.buyer.email:
+        return
+    session.flush()
+    context = told or order_facts(session, order)
+    outbox.owe(session, kind, cause, order.buyer.email, order.market.locale, context, now, order_id=order.id)
