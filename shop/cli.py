@@ -27,6 +27,18 @@ shop = AppGroup("shop", help="Run the bookshop.")
 for group in (catalogue_group, pages_group, trader_group, admin_group):
     shop.add_command(group)
 
+REPORTED = {
+    "paid_there": "paid there and not here",
+    "paid_here": "paid here and not there",
+    "amounts": "amounts that differ",
+    "holds": "holds without a live page",
+    "holds_ended": "holds without a live page, ended",
+    "orphans": "orphans",
+    "missing_there": "missing there",
+    "stuck": "does not fit what is recorded here",
+    "applied": "applied",
+}
+
 
 @shop.command("worker")
 @click.option("--once", is_flag=True, help="Do once everything there is to do, and stop.")
@@ -47,9 +59,9 @@ def reconcile() -> None:
     except GatewayError as error:
         raise click.ClickException(f"Stripe did not answer as expected: {error}") from error
     click.echo(f"looked up {report.looked_up}, put right {len(report.applied)}")
-    for name in ("applied", "orphans", "missing_there"):
+    for name, words in REPORTED.items():
         for each in getattr(report, name):
-            click.echo(f"{name.replace('_', ' ')}: {each}")
+            click.echo(f"{words}: {each}")
 
 
 @shop.command("replay")

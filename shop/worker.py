@@ -121,7 +121,7 @@ def release_holds(session: Session, moment: datetime, _since: datetime | None) -
 def reconcile(session: Session, moment: datetime, since: datetime | None) -> None:
     report = reconciliation.run(session, gateway(), moment, since)
     if not report.clean:
-        log.warning("reconciliation has put right: %s", report)
+        log.warning("reconciliation has found: %s", report)
 
 
 def keep_house(session: Session, moment: datetime, _since: datetime | None) -> None:

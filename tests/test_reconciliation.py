@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.errors import GatewayUnavailable
-from shop.letters.models import Kind
+from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, inbox, reconciliation, refunds
-from shop.payments.models import InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
-from tests.factories import Catalogue, make_order, make_paid_order, pay
+from shop.payments import checkouts, inbox, reconciliation, refunds, settling
+from shop.payments.comparison import Comparison, Found
+from shop.payments.ledger import LedgerEntry
+from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
+from tests.client import Client
+from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
-from tests.till import at_once, attempts, counters, differences, letters, payments
+from tests.test_admin_signing import sign_in
+from tests.till import at_once, attempts, counters, deliver, differences, letters, payments
 from tests.till import refunds as rows
 
 MINUTE = timedelta(minutes=1)
@@ -302,3 +307,236 @@ def test_the_command_says_what_it_put_right(
     gateway.before.append(AWAY)
     assert app.test_cli_runner().invoke(args=["shop", "reconcile"]).exit_code == 1
     assert session.scalars(select(Refund)).all() == []
+
+
+def life(session: Session, gateway: FakeGateway, now: datetime, tell: Callable[[str, str], None]) -> list[Order]:
+    """A day on which everything happens once at the provider; ``tell`` hears of each thing when it does."""
+    orders = []
+
+    def bought(paid: bool = True) -> tuple[Order, str, str]:
+        order = make_order(session, now=now)
+        orders.append(order)
+        page = pay(session, gateway, order, now, paid=paid)
+        tell("checkout.session.completed", page)
+        return order, page, gateway.checkouts[page].intent_id
+
+    def refunded(amount: int) -> str:
+        made = gateway.refund_in_dashboard(bought()[2], amount)
+        tell("refund.created", made.provider_id)
+        return made.provider_id
+
+    bought()
+    bought(paid=False)
+    _, page, _ = bought(paid=False)
+    gateway.pay(page)
+    tell("checkout.session.async_payment_succeeded", page)
+    _, page, _ = bought(paid=False)
+    gateway.pay(page, failed=True)
+    tell("checkout.session.async_payment_failed", page)
+    left = make_order(session, now=now)
+    orders.append(left)
+    checkouts.pay_page(session, gateway, left.id, "http://localhost", now)
+    page = list(gateway.checkouts)[-1]
+    gateway.close_checkout(page)
+    tell("checkout.session.expired", page)
+    refunded(2550)
+    refunded(50)
+    failing = refunded(2550)
+    gateway.fail_refund(failing)
+    tell("refund.failed", failing)
+    for end in ("", "won", "lost"):
+        _, page, _ = bought()
+        case = gateway.dispute(gateway.checkouts[page])
+        tell("charge.dispute.created", case.provider_id)
+        if end:
+            gateway.close_dispute(case.provider_id, end)
+            tell("charge.dispute.closed", case.provider_id)
+    order, page, _ = bought()
+    again = gateway.open_checkout("by hand", attempts(session, order)[0].parameters)
+    gateway.pay(again.checkout_id)  # the buyer has paid twice
+    tell("checkout.session.completed", again.checkout_id)
+    return orders
+
+
+def outcome(session: Session, order: Order) -> tuple[object, ...]:
+    session.refresh(order)
+    given_back = select(Refund.amount, Refund.state).join(Payment).where(Payment.order_id == order.id)
+    cases = select(Dispute.status, Dispute.closed_at.is_(None)).join(Payment).where(Payment.order_id == order.id)
+    written = select(Letter.kind).where(Letter.order_id == order.id, Letter.kind.not_in(PASSING))
+    return (
+        order.payment_state,
+        order.fulfilment_state,
+        order.disputed,
+        order.needs_attention,
+        order.holding,
+        order.allocated,
+        sorted(map(tuple, session.execute(given_back))),
+        sorted(map(tuple, session.execute(cases))),
+        sorted(session.scalars(written)),
+        sorted(concern.worry for concern in order.concerns),
+    )
+
+
+PASSING = (Kind.PAYMENT_DELAYED, Kind.REFUNDED, Kind.REFUND_FAILED)
+"""What is written about a state that was over before anybody looked."""
+
+
+def test_with_every_webhook_of_a_day_dropped_the_shop_ends_as_with_all_delivered(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway
+):
+    gateway.now = now = datetime.now(UTC)
+    make_admin(session)
+
+    def deliver_it(kind: str, object_id: str) -> None:
+        assert deliver(client, gateway, kind, object_id).status_code == 200
+
+    told = life(session, gateway, now, deliver_it)
+    gateway._by_key.pop("by hand")
+    dropped = life(session, gateway, now, lambda kind, object_id: None)
+    then = now + 50 * MINUTE
+    report = reconciliation.run(session, gateway, then)
+    assert {each.number for each in report.paid_there} <= {order.number for order in dropped}
+    assert [outcome(session, order) for order in dropped] == [outcome(session, order) for order in told]
+    is_quiet(session, gateway, then)
+
+
+# The report
+
+
+def test_what_was_paid_there_and_not_here_is_named(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    order = make_order(session, now=now)
+    page = pay(session, gateway, order, now)
+    lost = make_paid_order(session, gateway, now)
+    known = payments(session, lost)[0].checkout_id
+    for row in (LedgerEntry, Payment):
+        session.execute(delete(row))
+    session.commit()
+    report = reconciliation.run(session, gateway, now)
+    assert report.paid_there[0] == Found(page, order.number, there="2550 GBP")
+    assert str(report.paid_there[0]) == f"{page} ({order.number}): nothing here, 2550 GBP there"
+    assert report.paid_there[1] == Found(known, there="2550 GBP")
+    assert report.stuck == [known]  # the order says that it is paid: the audit tells a person what is wrong
+    assert (report.paid_here, report.amounts, report.holds) == ([], [], [])
+
+
+@pytest.mark.parametrize("how", ["unknown", "unpaid", "another"])
+def test_what_is_paid_here_and_not_there_is_named(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime, how: str
+):
+    order = make_paid_order(session, gateway, now)
+    [page] = gateway.checkouts
+    if how == "unknown":
+        del gateway.checkouts[page]
+    elif how == "unpaid":
+        gateway.checkouts[page] = replace(gateway.checkouts[page], status="open", paid=False)
+    else:
+        gateway.checkouts[page] = replace(gateway.checkouts[page], intent_id=payments(session)[0].intent_id + "x")
+    report = reconciliation.run(session, gateway, now)
+    intent_id = payments(session)[0].intent_id
+    assert report.paid_here == [Found(intent_id, order.number, here="2550 GBP")]
+    assert not report.clean
+    session.refresh(order)
+    assert order.payment_state is PaymentState.PAID  # a person decides
+
+
+def test_sums_that_differ_are_named(session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime):
+    order = make_paid_order(session, gateway, now)
+    made = gateway.refund_in_dashboard(payments(session)[0].intent_id, 50)
+    reconciliation.run(session, gateway, now)
+    session.execute(update(Payment).values(amount=2551))
+    session.execute(update(Refund).values(amount=40))
+    session.commit()
+    report = reconciliation.run(session, gateway, now)
+    assert report.amounts == [
+        Found(payments(session)[0].intent_id, order.number, "2551 GBP", "2550 GBP"),
+        Found(made.provider_id, order.number, "40 GBP", "50 GBP"),
+    ]
+
+
+def test_a_refund_that_is_known_here_alone_is_named(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    make_paid_order(session, gateway, now)
+    made = gateway.refund_in_dashboard(payments(session)[0].intent_id, 50)
+    reconciliation.run(session, gateway, now)
+    del gateway.refunds[made.provider_id]
+    assert reconciliation.run(session, gateway, now).missing_there == [made.provider_id]
+
+
+def test_holds_without_a_live_page_are_named_and_ended_unless_a_person_must_look(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    dead, differing, open_still = (make_order(session, now=now) for _ in range(3))
+    for order in (dead, open_still):
+        checkouts.pay_page(session, gateway, order.id, "http://localhost", now)
+    gateway.close_checkout(next(iter(gateway.checkouts)))
+    pay(session, gateway, differing, now, total=1)
+    report = reconciliation.run(session, gateway, now)
+    assert report.holds_ended == [dead.number]
+    assert report.holds == [differing.number]
+    session.refresh(open_still)
+    assert open_still.holding
+
+
+def test_a_hold_whose_page_nobody_ever_opened_is_ended_in_its_time(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    order = make_order(session, now=now)
+    early = reconciliation.run(session, gateway, now)
+    late = reconciliation.run(session, gateway, now + 50 * MINUTE)
+    assert (early.holds, late.holds, late.holds_ended) == ([order.number], [], [order.number])
+    is_quiet(session, gateway, now + 50 * MINUTE)
+
+
+def test_runs_that_found_the_same_are_kept_as_one(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    make_paid_order(session, gateway, now)
+    for minute in range(3):
+        reconciliation.run(session, gateway, now + minute * MINUTE)
+    gateway.checkouts.clear()
+    for minute in (3, 4):
+        reconciliation.run(session, gateway, now + minute * MINUTE)
+    rows = list(session.scalars(select(Comparison).order_by(Comparison.id)))
+    assert [(row.is_clean, row.unresolved, row.last_at - now) for row in rows] == [
+        (True, 0, 2 * MINUTE),
+        (False, 1, 4 * MINUTE),
+    ]
+    later = now + 120 * DAY
+    reconciliation.run(session, gateway, later, later)
+    assert session.scalars(select(Comparison)).one().last_at == later
+
+
+def test_the_command_and_the_desk_name_every_difference(
+    app: Flask, client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway
+):
+    gateway.now = None
+    make_admin(session)
+    assert sign_in(client).status_code == 303
+    assert "It has not been compared yet" in client.get("/admin/money").text
+    found, gone, differing, odd = (make_order(session) for _ in range(4))
+    page = pay(session, gateway, found)
+    del gateway.checkouts[pay_and_settle(session, gateway, gone)]
+    pay_and_settle(session, gateway, differing)
+    session.execute(update(Payment).where(Payment.order_id == differing.id).values(amount=2551))
+    session.commit()
+    pay(session, gateway, odd, total=1)
+    session.rollback()
+    said = app.test_cli_runner().invoke(args=["shop", "reconcile"]).stdout
+    assert f"paid there and not here: {page} ({found.number}): nothing here, 2550 GBP there" in said
+    assert f"({gone.number}): 2550 GBP here, nothing there" in said
+    assert f"({differing.number}): 2551 GBP here, 2550 GBP there" in said
+    assert f"holds without a live page: {odd.number}" in said
+    desk = client.get("/admin/money").text
+    for order in (found, gone, differing, odd):
+        assert f"/admin/orders/{order.number}" in desk
+    assert "£25.51 here, £25.50 at Stripe" in desk
+    assert "Differences with Stripe" in client.get("/admin/").text
+
+
+def pay_and_settle(session: Session, gateway: FakeGateway, order: Order) -> str:
+    page = pay(session, gateway, order)
+    settling.learn(session, gateway, page, datetime.now(UTC))
+    return page

@@ -16,11 +16,12 @@ from shop.errors import GatewayError, WrongState
 from shop.extensions import db, gateway, now
 from shop.markets import write_money
 from shop.orders.lifecycle import PaymentState
-from shop.payments import copies, orphans
+from shop.payments import comparison, copies, orphans
 from shop.payments.models import Payment, Refund, RefundState
 
 UNCONFIRMED_REFUNDS = Refund.state.in_((RefundState.OWED, RefundState.PENDING))
 SHOWN = 200
+COMPARISONS = 10
 
 
 def ownerless() -> ColumnElement[bool]:
@@ -42,7 +43,13 @@ def money_page() -> ResponseReturnValue:
         .limit(SHOWN)
     )
     orphans = session.scalars(select(Payment).where(ownerless()).order_by(Payment.id).limit(SHOWN))
-    return render_template("admin/money.html", underway=list(underway), orphans=list(orphans))
+    return render_template(
+        "admin/money.html",
+        underway=list(underway),
+        orphans=list(orphans),
+        last=comparison.latest(session),
+        comparisons=comparison.lately(session, COMPARISONS),
+    )
 
 
 @desk.post("/payments/<int:payment_id>/rebuild")

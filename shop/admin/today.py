@@ -23,6 +23,7 @@ from shop.letters.models import Letter
 from shop.libraries.models import LibraryOrder
 from shop.markets import SHOP_ZONE
 from shop.orders.models import Order
+from shop.payments import comparison
 from shop.payments.disputes import TO_ANSWER
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refund
 from shop.stock import Stock
@@ -79,6 +80,7 @@ def _tasks(session: Session) -> list[Task]:
         return session.scalar(wanted) or 0
 
     orders = url_for("admin.order_list", state="to_post")
+    last = comparison.latest(session)
     return [
         Task(many(Order, TO_POST), _("Orders to post"), orders),
         Task(
@@ -96,6 +98,7 @@ def _tasks(session: Session) -> list[Task]:
             url_for("admin.money_page"),
         ),
         Task(many(Payment, ownerless()), _("Payments of no known order"), url_for("admin.money_page")),
+        Task(last.unresolved if last else 0, _("Differences with Stripe"), url_for("admin.money_page")),
         Task(
             many(InboxEvent, InboxEvent.state == InboxState.FAILED),
             _("Messages from Stripe that failed"),

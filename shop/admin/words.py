@@ -143,6 +143,19 @@ DISPUTE = {
     "appeal_under_review": _l("an appeal under review"),
 }
 
+COMPARISON = {
+    "paid_here": _l("Paid here and not at Stripe: look for the payment in Stripe’s dashboard before you post"),
+    "amounts": _l("Sums that differ: compare them in Stripe’s dashboard"),
+    "missing_there": _l("Not known to Stripe: perhaps the shop was moved to another account"),
+    "stuck": _l("Does not fit what is recorded here: let the audit say what is wrong"),
+    "holds": _l("Copies held although nothing can be paid any more: look at the order"),
+    "paid_there": _l("Paid at Stripe and not known here: recorded"),
+    "holds_ended": _l("Copies that were held although nothing could be paid any more: on sale again"),
+    "orphans": _l("Money without an order: kept"),
+    "applied": _l("Brought up to date"),
+}
+"""What a comparison with Stripe may find; first what a person must look at."""
+
 LEDGER = {
     "charge": _l("payments"),
     "refund": _l("refunds"),
@@ -254,6 +267,12 @@ def refund_reason(word: str) -> str:
 def sum_of(amount: int, currency: Currency) -> str:
     """Minor units of a currency as the desk writes them."""
     return write_money(Money(amount, currency), locale())
+
+
+def found_sum(written: str) -> str:
+    """A sum as a comparison keeps it, ``2550 GBP``; empty for none."""
+    amount, _blank, code = written.partition(" ")
+    return sum_of(int(amount), Currency(code)) if code in set(Currency) else written
 
 
 def ledger_kind(word: str) -> str:

@@ -6,19 +6,21 @@ what was made earlier and changed later. Then what was made lately is listed, wi
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.errors import GatewayRefused
-from shop.payments import checkouts, disputes, inbox, ledger, refunds, settling
-from shop.payments.gateway import PaymentGateway, Trials
+from shop.money import Currency
+from shop.orders.lifecycle import PaymentState
+from shop.orders.models import Order
+from shop.payments import checkouts, comparison, disputes, inbox, ledger, refunds, settling
+from shop.payments.comparison import Found, Report
+from shop.payments.gateway import CheckoutFacts, PaymentGateway, RefundFacts
 from shop.payments.models import (
     AttemptState,
     CheckoutAttempt,
@@ -30,8 +32,7 @@ from shop.payments.models import (
 )
 from shop.payments.settling import Outcome
 
-log = logging.getLogger(__name__)
-
+BATCH = 500
 OVERLAP = timedelta(hours=25)
 REFUND_MEMORY = timedelta(days=90)
 """So long after it was made a refund may still fail (Stripe, "Refunds", failed refunds)."""
@@ -39,44 +40,17 @@ EVENT_MEMORY = timedelta(days=29)
 """The provider lists events for 30 days."""
 
 
-@dataclass(slots=True)
-class Report:
-    """What a run has found and put right, and what it could not."""
-
-    looked_up: int = 0
-    applied: list[str] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)
-    missing_there: list[str] = field(default_factory=list)
-    """Ids kept here that the provider does not know."""
-    trials: Trials = field(default_factory=Trials)
-
-    @property
-    def clean(self) -> bool:
-        return not (self.applied or self.orphans or self.missing_there)
-
-    @contextmanager
-    def known_there(self, what: str) -> Iterator[None]:
-        """Note what the provider does not know or answer, instead of leaving everything after it undone."""
-        try:
-            with self.trials.of(what):
-                yield
-        except GatewayRefused as error:
-            log.warning("the provider refused to tell of %s: %s", what, error)
-            self.missing_there.append(what)
-
-
 def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetime | None = None) -> Report:
     """Bring everything up to date; a second run finds nothing to do. ``since`` is when the last run began.
 
-    Raises ``GatewayUnavailable`` at the end when a question was not answered, and at once when the provider is away.
+    What was found is kept for the order desk. Raises ``GatewayUnavailable`` at the end when a question was not
+    answered, and at once when the provider is away.
     """
     report = Report()
     start = (since or now - EVENT_MEMORY) - OVERLAP
-    for refund_id in refunds.due(session, now):
-        with report.known_there(f"refund {refund_id}"):
-            refunds.perform(session, gateway, refund_id, now)
-            report.applied.append(f"refund {refund_id}")
+    pageless = _pageless(session)
     _checkouts(session, gateway, now, start, report)
+    _owed(session, gateway, now, report)
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
     transact(session, ledger.record, list(gateway.balance_since(start)))
@@ -90,8 +64,20 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
             transact(session, inbox.keep, event, now)
             with report.known_there(event.event_id):
                 inbox.work(session, gateway, event.event_id, now)
+    _owed(session, gateway, now, report)  # by what the events told
+    report.holds = _pageless(session)
+    report.holds_ended += [number for number in pageless if number not in report.holds]
+    transact(session, comparison.keep, report, now)
     report.trials.end()
     return report
+
+
+def _owed(session: Session, gateway: PaymentGateway, now: datetime, report: Report) -> None:
+    """Make the refunds that are owed, those included that this run has found out about."""
+    for refund_id in refunds.due(session, now):
+        with report.known_there(f"refund {refund_id}"):
+            refunds.perform(session, gateway, refund_id, now)
+            report.applied.append(f"refund {refund_id}")
 
 
 def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
@@ -103,21 +89,123 @@ def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: 
         with report.known_there(checkout_id):
             if settling.learn(session, gateway, checkout_id, now) is Outcome.APPLIED:
                 report.applied.append(checkout_id)
+                _tell_applied(session, checkout_id, report)
+    paid: dict[str, CheckoutFacts] = {}
     for facts in gateway.checkouts_since(start):
         report.looked_up += 1
         if not settling.ours(session, facts):
             continue
+        if facts.paid:
+            paid[facts.checkout_id] = facts
         if facts.paid and settling.knows(session, facts.intent_id):
             continue
         if not facts.paid and _closed_here(session, facts.checkout_id):
             continue
-        outcome = Outcome.NOTHING_NEW
         with report.known_there(facts.checkout_id):
             outcome = settling.learn(session, gateway, facts.checkout_id, now)
-        if outcome is Outcome.APPLIED:
-            report.applied.append(facts.checkout_id)
-        elif outcome is Outcome.ORPHAN:
-            report.orphans.append(facts.checkout_id)
+            if outcome is Outcome.APPLIED:
+                report.applied.append(facts.checkout_id)
+                _tell_applied(session, facts.checkout_id, report)
+            elif outcome is Outcome.ORPHAN:
+                report.orphans.append(facts.checkout_id)
+        if facts.checkout_id in report.stuck and facts.paid:
+            report.paid_there.append(Found(facts.checkout_id, there=_sum(facts.total, facts.currency)))
+    _payments(session, gateway, start, paid, report)
+
+
+def _tell_applied(session: Session, checkout_id: str, report: Report) -> None:
+    """Say what it was that has just been put right: money that was not known, or a hold for a dead page."""
+    row = session.execute(
+        select(Order, CheckoutAttempt.state)
+        .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
+        .where(CheckoutAttempt.checkout_id == checkout_id)
+    ).first()
+    if row is not None:
+        order, state = row
+        mine = select(Payment).where(Payment.order_id == order.id, Payment.checkout_id == checkout_id)
+        payment = session.scalar(mine)
+        if payment is not None:
+            there = _sum(payment.amount, payment.currency)
+            report.paid_there.append(Found(checkout_id, order.number, there=there))
+        elif state is AttemptState.CLOSED and order.payment_state is PaymentState.EXPIRED:
+            report.holds_ended.append(order.number)
+    session.rollback()
+
+
+def _payments(
+    session: Session, gateway: PaymentGateway, start: datetime, paid: dict[str, CheckoutFacts], report: Report
+) -> None:
+    """Compare the payments recorded here since ``start`` with what the provider says of each."""
+    for payment in _recent_payments(session, start):
+        report.looked_up += 1
+        facts: CheckoutFacts | None = paid.get(payment.checkout_id)
+        if facts is None:
+            with report.trials.of(payment.intent_id):
+                facts = _ask(gateway, payment)
+            if payment.intent_id in report.trials.unanswered:
+                continue
+        here = _sum(payment.amount, payment.currency)
+        if facts is None or not facts.paid or facts.intent_id != payment.intent_id:
+            report.paid_here.append(Found(payment.intent_id, payment.number, here=here))
+        elif (payment.amount, payment.currency) != (facts.total, facts.currency):
+            there = _sum(facts.total, facts.currency)
+            report.amounts.append(Found(payment.intent_id, payment.number, here, there))
+
+
+def _ask(gateway: PaymentGateway, payment: _Recorded) -> CheckoutFacts | None:
+    """The page of a payment as the provider knows it; ``None`` when he knows of none, which is then reported."""
+    try:
+        if payment.checkout_id:
+            return gateway.look_up(payment.checkout_id)
+        return gateway.checkout_of(payment.intent_id)
+    except GatewayRefused:
+        return None
+
+
+class _Recorded(NamedTuple):
+    """A payment as it is recorded here; ``number`` is its order's, empty for none."""
+
+    id: int
+    intent_id: str
+    checkout_id: str
+    amount: int
+    currency: Currency
+    received_at: datetime
+    number: str
+
+
+def _recent_payments(session: Session, start: datetime) -> list[_Recorded]:
+    """Payments recorded since an instant, oldest first; read from the end, where the newest are."""
+    columns = (Payment.id, Payment.intent_id, Payment.checkout_id, Payment.amount, Payment.currency)
+    wanted = (
+        select(*columns, Payment.received_at, func.coalesce(Order.number, ""))
+        .outerjoin(Order, Order.id == Payment.order_id)
+        .order_by(Payment.id.desc())
+        .limit(BATCH)
+    )
+    found: list[_Recorded] = []
+    batch = [_Recorded(*row) for row in session.execute(wanted)]
+    while batch:
+        found += [each for each in batch if each.received_at >= start]
+        if batch[-1].received_at < start:
+            break
+        batch = [_Recorded(*row) for row in session.execute(wanted.where(Payment.id < batch[-1].id))]
+    session.rollback()
+    return found[::-1]
+
+
+def _pageless(session: Session) -> list[str]:
+    """Numbers of orders whose copies are held although none of their pages lives, as far as is known here."""
+    live = select(CheckoutAttempt.id).where(
+        CheckoutAttempt.order_id == Order.id, CheckoutAttempt.state != AttemptState.CLOSED
+    )
+    found = list(session.scalars(select(Order.number).where(Order.holding, ~live.exists()).order_by(Order.id)))
+    session.rollback()
+    return found
+
+
+def _sum(amount: int, currency: Currency | None) -> str:
+    return f"{amount} {currency.value if currency else ''}".strip()
 
 
 def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
@@ -131,9 +219,11 @@ def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: da
         .distinct()
     )
     intents = dict.fromkeys(_ids(session, young))
+    listed: dict[str, RefundFacts] = {}
     for facts in gateway.refunds_since(start):
         if facts.intent_id and settling.knows(session, facts.intent_id):
             intents[facts.intent_id] = None
+            listed[facts.provider_id] = facts
     for intent_id in intents:
         report.looked_up += 1
         before = _refund_states(session, intent_id)
@@ -141,6 +231,43 @@ def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: da
             refunds.learn(session, gateway, intent_id, now)
         if _refund_states(session, intent_id) != before:
             report.applied.append(intent_id)
+    _refund_sums(session, gateway, start, listed, report)
+
+
+def _refund_sums(
+    session: Session, gateway: PaymentGateway, start: datetime, listed: dict[str, RefundFacts], report: Report
+) -> None:
+    """Compare the refunds recorded here since ``start`` with the provider's list of them."""
+    wanted = (
+        select(
+            Refund.provider_id,
+            Payment.intent_id,
+            Payment.currency,
+            Refund.amount,
+            func.coalesce(Order.number, ""),
+        )
+        .join(Payment, Payment.id == Refund.payment_id)
+        .outerjoin(Order, Order.id == Payment.order_id)
+        .where(
+            Refund.asked_at >= start,
+            or_(
+                Refund.state.in_(refunds.BACK) & Refund.provider_id.is_not(None),
+                Refund.provider_id.in_(listed),
+            ),
+        )
+        .order_by(Refund.id)
+    )
+    told = [(str(row[0]), *row[1:]) for row in session.execute(wanted)]
+    session.rollback()
+    for name, intent_id, currency, amount, number in told:
+        facts = listed.get(name)
+        if facts is None:  # made before the list begins, and learned later?
+            with report.known_there(name):
+                facts = next((each for each in gateway.refunds_of(intent_id) if each.provider_id == name), None)
+                if facts is None:
+                    report.missing_there.append(name)
+        if facts is not None and facts.amount != amount:
+            report.amounts.append(Found(name, number, _sum(amount, currency), _sum(facts.amount, currency)))
 
 
 def _disputes(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:

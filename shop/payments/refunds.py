@@ -324,6 +324,8 @@ def _bring(
             refunded_copies.call_off(session, order, row, now)
             _write(session, order, payment, row, Kind.REFUNDED, now)
     elif state in DEAD and before not in DEAD:
+        if before not in BACK and payment.role is PaymentRole.ORDER:
+            _called_off_meanwhile(session, order, payment, row, now)
         timeline.note(session, order, "refund_failed", timeline.STRIPE, now, **entry, why=facts.failure)
         cause = f"refund:{row.id}"
         timeline.worry(
@@ -338,6 +340,14 @@ def _bring(
         if before in BACK:
             _write(session, order, payment, row, Kind.REFUND_FAILED, now)
     return True
+
+
+def _called_off_meanwhile(session: Session, order: Order, payment: Payment, row: Refund, now: datetime) -> None:
+    """A refund that had failed before anybody heard of it ends as one that was seen under way: nothing is posted."""
+    refunded_copies.call_off(session, order, row, now)
+    whole = row.amount == refundable(session, payment)
+    if whole and order.fulfilment_state is FulfilmentState.TO_POST:
+        fulfilment.call_off(session, order, timeline.SYSTEM, now)
 
 
 def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund], now: datetime) -> bool:
