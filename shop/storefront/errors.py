@@ -22,7 +22,6 @@ from shop.errors import (
 )
 from shop.extensions import db
 
-
 DRAINED = 4 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
 
