@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds between rounds
 LEASE = timedelta(minutes=15)
+SHORT = timedelta(minutes=1)
+"""For duties that several workers may do at once without harm: what a killed one had in hand waits no longer."""
 SESSIONS_KEPT = timedelta(days=8)
 ERASED_AT_ONCE = 200  # orders in one round of housekeeping, so that a backlog does not outlast its lease
 
@@ -57,8 +59,8 @@ class Worker:
         with self.app.app_context():
             session, moment = db.session(), now()
             self._try("inbox", lambda: inbox.work_due(session, gateway(), moment))
-            self._duty(session, "refunds", timedelta(seconds=2), perform_refunds, moment, everything)
-            self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything)
+            self._duty(session, "refunds", timedelta(seconds=2), perform_refunds, moment, everything, SHORT)
+            self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything, SHORT)
             self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
             self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
             self._try("letters", lambda: delivery.deliver_due(session, mailer(), self._render, moment))
@@ -71,13 +73,14 @@ class Worker:
         work: Callable[[Session, datetime, datetime | None], None],
         moment: datetime,
         everything: bool,
+        lease: timedelta = LEASE,
     ) -> None:
         """Run a duty that is due; when it fails it is due again in a while, and the others go on."""
 
         def run() -> None:
             if everything:
                 transact(session, duty.put_off, name, moment)
-            mine = transact(session, duty.claim, name, LEASE, moment)
+            mine = transact(session, duty.claim, name, lease, moment)
             if mine is None:
                 return
             since = mine.begun_at

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from shop import duty
@@ -19,9 +20,10 @@ from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
 from shop.payments import checkouts, refunds
 from shop.payments.models import RefundState
+from shop.settings import Settings
 from shop.worker import Worker
 from tests.client import Client
-from tests.conftest import MovedClock
+from tests.conftest import MovedClock, engine_of, opened
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
@@ -174,6 +176,39 @@ def test_a_duty_whose_worker_died_is_taken_up_after_its_lease(session: Session, 
     assert transact(session, duty.claim, "sweeping", LEASE, now)
     assert transact(session, duty.claim, "sweeping", LEASE, now + timedelta(minutes=14)) is None
     assert transact(session, duty.claim, "sweeping", LEASE, now + LEASE)
+
+
+class Watching(FakeGateway):
+    """Notes until when a duty is in hand, each time that it asks for something."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        super().__init__()
+        self.engine, self.name, self.leases = engine, name, list[timedelta]()
+
+    def _call(self, name: str):  # type: ignore[no-untyped-def]
+        with Session(self.engine) as looking:
+            found = looking.get(duty.Duty, self.name)
+            if found is not None and found.claimed_until is not None:
+                self.leases.append(found.claimed_until - datetime.now(UTC))
+        return super()._call(name)
+
+
+@pytest.mark.parametrize("name", ["refunds", "holds"])
+def test_what_a_killed_worker_had_in_hand_waits_a_minute_and_no_longer(
+    app: Flask, settings: Settings, session: Session, catalogue: Catalogue, name: str
+):
+    watching = Watching(engine_of(app), name)
+    long_ago = datetime.now(UTC) - timedelta(minutes=46)
+    if name == "holds":
+        checkouts.pay_page(session, watching, make_order(session, now=long_ago).id, "http://localhost", long_ago)
+    else:
+        paid = payments(session, make_paid_order(session, watching))[0]
+        transact(session, refunds.ask, paid.id, 100, "", ADMIN, datetime.now(UTC))
+    session.rollback()
+    with opened(settings, gateway=watching, mailer=FakeMailer()) as shop:
+        Worker(shop).round()
+    assert watching.leases
+    assert max(watching.leases) <= timedelta(minutes=1)
 
 
 def test_a_duty_that_failed_is_not_counted_as_done(session: Session, now: datetime):

@@ -54,7 +54,18 @@ def one(kind: str, folder: Path, orders: int, seed: int) -> Report:
 def table(report: Report) -> list[str]:
     """What happened, in a few lines."""
     lines = []
-    for group in ("fates", "aftermaths", "turned away", "desk", "weather", "kills", "answers", "letters"):
+    for group in (
+        "fates",
+        "aftermaths",
+        "turned away",
+        "desk",
+        "weather",
+        "mail",
+        "kills",
+        "commands",
+        "answers",
+        "letters",
+    ):
         found = report.happened.get(group, {})
         told = ", ".join(f"{name} {number}" for name, number in sorted(found.items(), key=lambda each: -each[1]))
         lines.append(f"  {group:<12} {told or 'none'}")

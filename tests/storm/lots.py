@@ -149,27 +149,31 @@ class Spell:
     seconds: float
     faults: dict[str, float | int | bool]
     webhooks: dict[str, float]
-    mail: bool
-    """Whether the mail server is there."""
+    mail: str
+    """What the mail server does: ``takes``, ``away``, ``refuses``, or ``forgets`` that it has taken a letter."""
     jump: int
     """By how much the clock is moved, in seconds, when the spell begins."""
     kills: tuple[str, ...] = field(default=())
     count: bool = False
     """Whether the shelves are counted."""
+    command: str = ""
+    """What somebody runs beside it all."""
 
 
 FAULTS: tuple[tuple[int, dict[str, float | int | bool]], ...] = (
-    (6, {"rate": 0.25}),
+    (6, {"rate": 0.28}),
     (1, {"rate": 0.4}),
-    (2, {"rate": 0.25, "status": 500}),
-    (2, {"rate": 0.25, "status": 429}),
-    (2, {"rate": 0.25, "status": 409}),
-    (2, {"rate": 0.25, "truncated": True}),
-    (1, {"rate": 0.25, "slow": 0.2}),
+    (2, {"rate": 0.28, "status": 500}),
+    (2, {"rate": 0.28, "status": 429}),
+    (2, {"rate": 0.28, "status": 409}),
+    (2, {"rate": 0.28, "truncated": True}),
+    (1, {"rate": 0.28, "slow": 0.2}),
     (1, {"rate": 1.0}),
 )
-VICTIMS = ("worker-1", "worker-2", "web", "web", "web", "shop")
+VICTIMS = (*("worker-1", "worker-2") * 2, *("web",) * 6, "shop")
 """A web worker is killed more often than the whole web server."""
+MAIL = (*("takes",) * 6, "away", "away", "refuses", "forgets")
+COMMANDS = ("", "", "audit", "", "", "", "", "reconcile", "", "", "", "worker --once")
 BEGINNING = ("web", "worker-1", "web")
 JUMPS = ((10, 0), (5, 130), (3, 660), (4, 50 * 60))
 DAYS = (25 * 3600, 3 * 24 * 3600 + 60, 8 * 24 * 3600)
@@ -194,11 +198,12 @@ def weather(seed: int) -> Iterator[Spell]:
                 "delay": dice.choice((0.0, 0.2, 0.4)),
                 "shuffle": dice.choice((0.2, 0.5)),
             },
-            mail=dice.random() > 0.3 and turn != 1,
+            mail="away" if turn == 1 else dice.choice(MAIL),
             jump=jump,
             # A short storm, too, has everything in it.
             kills=(BEGINNING[turn],)
             if turn < len(BEGINNING)
             else tuple(dice.sample(VICTIMS, dice.choice((0, 1, 1)))),
             count=dice.random() < 0.4,
+            command=COMMANDS[turn % len(COMMANDS)],
         )

@@ -33,8 +33,17 @@ class PostOffice:
     def __init__(self, port: int) -> None:
         self.port = port
         self.received: list[Received] = []
+        self.mood = "takes"
         self._controller: Controller | None = None
         self._lock = threading.Lock()
+
+    def behave(self, mood: str) -> None:
+        """``takes`` letters, is ``away``, ``refuses`` them for now, or ``forgets`` to say that it took them."""
+        self.mood = mood
+        if mood == "away":
+            self.close()
+        else:
+            self.open()
 
     def open(self) -> None:
         if self._controller is None:
@@ -47,6 +56,8 @@ class PostOffice:
             self._controller = None
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.mood == "refuses":
+            return "451 4.3.0 Try again later"
         content = (envelope.original_content or b"").decode("utf-8", "replace")
         message = email.message_from_string(content, policy=email.policy.default)
         boundary = message.get_boundary() or "-"
@@ -55,7 +66,7 @@ class PostOffice:
                 self.received.append(
                     Received(str(message["Message-ID"]), recipient, content.replace(boundary, "BOUNDARY"))
                 )
-        return "250 2.0.0 Kept"
+        return "451 4.3.0 Try again later" if self.mood == "forgets" else "250 2.0.0 Kept"
 
     def by_id(self) -> dict[str, list[Received]]:
         """Every copy that came in, by Message-ID."""

@@ -29,10 +29,9 @@ class Weather(threading.Thread):
                 return
             world.sandbox.control("faults", dict(spell.faults))
             world.sandbox.control("webhooks", dict(spell.webhooks))
-            (parts.mail.open if spell.mail else parts.mail.close)()
+            parts.mail.behave(spell.mail)
             world.note("weather", "spells")
-            if not spell.mail:
-                world.note("weather", "spells without mail")
+            world.note("mail", spell.mail)
             if spell.jump:
                 world.sandbox.advance(spell.jump)
                 world.note("weather", f"clock moved by {spell.jump // 60} min")
@@ -41,14 +40,23 @@ class Weather(threading.Thread):
                 world.over.wait(spell.seconds / (len(spell.kills) + 1))
                 parts.kill(victim)
                 world.note("kills", victim.partition("-")[0])
+            if spell.command:
+                self.beside(spell.command)
             if spell.count:
                 self.desk.count(self.dice)
             world.over.wait(spell.seconds / (len(spell.kills) + 1))
+
+    def beside(self, command: str) -> None:
+        """Somebody runs a command meanwhile; an audit must find nothing at any moment."""
+        [done] = self.world.parts.commands_run(command)
+        self.world.note("commands", f"{command}: {'done' if done.code == 0 else 'failed'}")
+        if command == "audit" and done.code:
+            self.world.wrong(f"an audit in the storm: {done.output}{done.raised}")
 
 
 def calm(world: World) -> None:
     """No faults any more, no webhook lost, the mail server there."""
     world.sandbox.control("faults", {})
     world.sandbox.control("webhooks", {})
-    world.parts.mail.open()
+    world.parts.mail.behave("takes")
     world.parts.wait_until_ready()
