@@ -1,7 +1,7 @@
 """personal values beside the timeline
 
-Revision ID: personal_values
-Revises: 0001
+Revision ID: 0003
+Revises: 0002
 Create Date: 2026-11-28 06:00:00.000000
 
 """
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = "personal_values"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None

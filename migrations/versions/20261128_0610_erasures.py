@@ -1,7 +1,7 @@
 """letters and library orders that were erased
 
-Revision ID: erasures
-Revises: personal_values
+Revision ID: 0004
+Revises: 0003
 Create Date: 2026-11-28 06:10:00.000000
 
 """
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = "erasures"
-down_revision = "personal_values"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

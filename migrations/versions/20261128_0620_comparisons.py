@@ -1,7 +1,7 @@
 """what runs of reconciliation have found
 
-Revision ID: comparisons
-Revises: erasures
+Revision ID: 0005
+Revises: 0004
 Create Date: 2026-11-28 06:20:00.000000
 
 """
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = "comparisons"
-down_revision = "erasures"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
