@@ -70,6 +70,7 @@ class Renderer:
         subject = parts[0]["subject"]
         if len(parts) > 1:
             subject = _one_line(self._block(environment, "letters/_joined.txt", "subject", {"count": len(parts)}))
+        subject = foldable(subject)
         frame = {"subject": subject, "parts": parts, "lang": first.locale.replace("_", "-")}
         text = environment.get_template("letters/_frame.txt").render(frame)
         html = environment.get_template("letters/_frame.html").render(frame)
@@ -81,7 +82,7 @@ class Renderer:
             "" if first.kind in SHOPKEEPER else _trader(first.context).get("email")
         ):
             message["Reply-To"] = address(answer_to)
-        message["Subject"] = foldable(subject)
+        message["Subject"] = subject
         message["Date"] = format_datetime(first.owed_at.astimezone(UTC))
         message["Message-ID"] = first.message_id or self.message_id(first)
         message["Auto-Submitted"] = "auto-generated"
