@@ -258,6 +258,17 @@ def _copies(session: Session) -> Iterator[str]:
             yield f"copies: {slug}: {stands}; should be {should[0]}, {should[1]}, {sold[row.edition_id]}"
         if row.available < 0 and not short:
             yield f"oversold: {slug} by {-row.available}"
+        yield from _promises(session, row.edition_id, slug)
+
+
+def _promises(session: Session, edition_id: int, slug: str) -> Iterator[str]:
+    """No copy was ever promised that was not there: what was left after each promise, one after the other."""
+    left = 0
+    wanted = select(StockMovement).where(StockMovement.edition_id == edition_id).order_by(StockMovement.id)
+    for each in session.scalars(wanted):
+        left += each.on_hand - each.held - each.allocated
+        if each.kind is Movement.HOLD and left < 0:
+            yield f"oversold: {slug} to order {each.order_id}, {-left} too many"
 
 
 def _letters(session: Session, world: World) -> Iterator[str]:
