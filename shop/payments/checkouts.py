@@ -86,7 +86,8 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
         if attempt.state is not AttemptState.NEW:
             settling.learn(session, gateway, str(attempt.checkout_id), now)
             continue
-        attempt_id, late = attempt.id, attempt.expires_at - now < SHORTEST
+        attempt_id, left = attempt.id, attempt.expires_at - now
+        late = left < SHORTEST
         session.rollback()
         try:
             page = gateway.open_checkout(key, parameters)
@@ -103,9 +104,10 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
             log.warning("checkout %s was not answered: %s", key, error)
             raise
         url = transact(session, _opened, order_id, attempt_id, page, now)
-        if url:
+        if not url:
+            close_pages(session, gateway, order_id, now)
+        elif left > timedelta():  # an answer that was lost may come when the page has run out: the next round asks
             return url
-        close_pages(session, gateway, order_id, now)
     raise WrongState(f"order {order_id} has no page to pay on")
 
 
