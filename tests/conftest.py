@@ -57,7 +57,10 @@ MONEY_AND_STOCK = {
 NO_POSTGRES = pytest.StashKey[str]()
 _started: list[Postgres] = []
 
-hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault of the code
+# A busy machine is no fault of the code; and the suite tries the same examples each time. New ones, and many:
+# ``--hypothesis-profile=long``.
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2000, print_blob=True)
 hypothesis.settings.load_profile("suite")
 
 # No proxy stands between the suite and what it starts on this machine.

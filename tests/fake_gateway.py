@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shop.errors import ForgedEvent, GatewayError, GatewayRefused
@@ -53,7 +53,10 @@ class FakeGateway:
         self.before: deque[GatewayError | None] = deque()
         self.after: deque[GatewayError | None] = deque()
         self.now: datetime | None = None
+        self.refund_status = "succeeded"
+        """What becomes of a refund at once; Stripe's own word."""
         self._by_key: dict[str, tuple[Any, str]] = {}
+        self._answers: dict[str, CheckoutFacts] = {}
         self._next = itertools.count(1)
         self._lock = threading.RLock()
 
@@ -66,6 +69,9 @@ class FakeGateway:
         with self._call("open_checkout"):
             known = self._once(key, parameters)
             if known is None:
+                ends = datetime.fromisoformat(parameters["expires_at"])
+                if self.now and ends - self.now < timedelta(minutes=30):
+                    raise GatewayRefused("parameter_invalid", "expires_at is too soon")
                 known = self._id("cs_test")
                 books = sum(line["quantity"] * line["unit"] for line in parameters["lines"])
                 self.checkouts[known] = CheckoutFacts(
@@ -83,10 +89,11 @@ class FakeGateway:
                     metadata=dict(parameters["metadata"]),
                     reference=parameters["number"],
                     created=self._now(),
-                    expires_at=datetime.fromisoformat(parameters["expires_at"]),
+                    expires_at=ends,
                 )
                 self._by_key[key] = (parameters, known)
-            answer = self.checkouts[known]
+                self._answers[known] = self.checkouts[known]
+            answer = self._answers[known]  # a key is answered as it was at first, whatever has become of it since
         return self._answered(answer)
 
     def look_up(self, checkout_id: str) -> CheckoutFacts:
@@ -118,6 +125,8 @@ class FakeGateway:
         with self._call("refund"):
             known = self._once(key, (intent_id, amount, reason))
             if known is None:
+                if self.disputed(intent_id):
+                    raise GatewayRefused("charge_disputed", "the bank has it")
                 if amount > self.left(intent_id):
                     raise GatewayRefused("charge_already_refunded", "more than is left")
                 known = self.refund_in_dashboard(intent_id, amount, reason, metadata).provider_id
@@ -220,10 +229,20 @@ class FakeGateway:
     ) -> RefundFacts:
         """A refund that the shop did not ask for."""
         made = RefundFacts(
-            self._id("re"), intent_id, amount, "succeeded", "", reason, dict(metadata or {}), self._now()
+            self._id("re"), intent_id, amount, self.refund_status, "", reason, dict(metadata or {}), self._now()
         )
         self.refunds[made.provider_id] = made
         return made
+
+    def disputed(self, intent_id: str) -> bool:
+        """Whether the bank has the money of a payment, so that it cannot be refunded (an inquiry leaves it here)."""
+        statuses = [each.status for each in self.disputes.values() if each.intent_id == intent_id]
+        return any(status in ("needs_response", "under_review", "lost") for status in statuses)
+
+    def bring_refund(self, refund_id: str, status: str) -> RefundFacts:
+        """A pending refund goes on."""
+        self.refunds[refund_id] = replace(self.refunds[refund_id], status=status)
+        return self.refunds[refund_id]
 
     def fail_refund(self, refund_id: str) -> RefundFacts:
         """The buyer's bank sends a refund back."""

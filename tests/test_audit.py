@@ -19,7 +19,7 @@ from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Concern, Order, OrderLine, Shipment, TimelineEntry
 from shop.payments import checkouts, refunds, settling
-from shop.payments.models import Payment, Refund, RefundLine
+from shop.payments.models import Payment, Refund, RefundLine, RefundState
 from shop.stock import Stock, StockMovement
 from tests.conftest import engine_of
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
@@ -210,6 +210,25 @@ def test_a_letter_too_many(session: Session, busy: dict[str, int], cause: str):
 def test_more_given_back_than_came(session: Session, busy: dict[str, int]):
     gone = update(Refund).where(Refund.amount == 50)
     assert tamper(session, gone.values(amount=2551)) == ["payment state", "refunds"]
+
+
+def test_more_decided_to_be_given_back_than_came(session: Session, busy: dict[str, int]):
+    owed = update(Refund).where(Refund.amount == 50).values(state=RefundState.OWED, amount=2551)
+    assert "refunds" in tamper(session, owed)
+
+
+def test_a_decision_that_the_dashboard_has_overtaken_is_no_difference(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    """Nothing is left for it, so the provider will refuse it; until he is asked, both stand there."""
+    [payment] = payments(session, make_paid_order(session, gateway, now))
+    asked, intent = transact(session, refunds.ask, payment.id, 2000, "", ADMIN, now).id, payment.intent_id
+    gateway.refund_in_dashboard(intent, 1000)
+    refunds.learn(session, gateway, intent, now)
+    assert differences(session) == []
+    refunds.perform(session, gateway, asked, now)
+    assert session.get_one(Refund, asked, populate_existing=True).state is RefundState.FAILED
+    assert differences(session) == []
 
 
 def test_a_refund_that_was_deleted(session: Session, busy: dict[str, int]):

@@ -242,6 +242,22 @@ def test_an_old_attempt_that_had_taken_effect_is_the_page(
     assert len(onlooker.checkouts) == len(attempts(session, order)) == 1
 
 
+def test_nobody_is_led_to_a_page_that_ran_out_while_its_answer_was_lost(
+    session: Session, catalogue: Catalogue, onlooker: Onlooker, now: datetime
+):
+    """The provider answers a key as he did at first, whatever has become of the page since."""
+    order = make_order(session, now=now)
+    onlooker.after.append(AWAY)
+    with pytest.raises(GatewayUnavailable):
+        checkouts.pay_page(session, onlooker, order.id, SHOP, now)
+    onlooker.close_checkout(next(iter(onlooker.checkouts)))
+    with pytest.raises(WrongState):
+        checkouts.pay_page(session, onlooker, order.id, SHOP, now + 46 * MINUTE)
+    session.refresh(order)
+    assert order.payment_state is PaymentState.EXPIRED
+    assert counters(session, catalogue.paperback) == (40, 0, 0)
+
+
 def test_a_page_that_has_run_out_ends_the_order(
     session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
 ):

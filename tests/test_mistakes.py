@@ -7,17 +7,23 @@ rest is in the file about that matter.
 from __future__ import annotations
 
 import ast
+import json
 import threading
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import stripe
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
-from shop.errors import GatewayUnavailable, WrongState
+from shop.errors import ForgedEvent, GatewayUnavailable, WrongState
 from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -27,8 +33,8 @@ from shop.payments.models import CheckoutAttempt, InboxEvent, InboxState, Refund
 from shop.payments.stripe_gateway import CONNECT, READ, RETRIES, TOLERANCE, StripeGateway
 from tests.client import Client
 from tests.factories import Catalogue, make_order, make_paid_order, set_stock
-from tests.fake_gateway import FakeGateway
-from tests.till import attempts, counters, deliver, differences, letters, payments
+from tests.fake_gateway import FakeGateway, sign
+from tests.till import at_once, attempts, counters, deliver, differences, letters, payments
 from tests.till import refunds as rows
 
 ADMIN = timeline.admin("Vera Keeper")
@@ -98,6 +104,20 @@ def test_5_two_deliveries_settle_once(client: Client, session: Session, gateway:
     assert len(payments(session)) == len(letters(session, Kind.ORDER_PAID)) == 1
 
 
+def test_5_two_deliveries_at_once_settle_once(
+    app: Flask, session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    """Two events, each in several hands."""
+    gateway.pay(page(gateway))
+    events = [gateway.tell(COMPLETED, page(gateway)).event_id for _ in range(2)]
+    for event in events:
+        transact(session, inbox.keep, gateway.events[event], now)
+    assert at_once(app, 8, lambda s, number: inbox.work(s, gateway, events[number % 2], now)) == [None] * 8
+    assert len(payments(session)) == len(letters(session, Kind.ORDER_PAID)) == 1
+    assert counters(session, next(iter(order.copies))) == (40, 0, 1)
+    assert differences(session) == []
+
+
 def test_6_an_event_is_not_done_before_its_effect(
     client: Client, session: Session, gateway: FakeGateway, order: Order
 ):
@@ -129,8 +149,10 @@ def test_7_what_failed_is_not_answered_with_200(
 
 
 def test_8_the_body_is_verified_as_it_came(client: Client, gateway: FakeGateway, session: Session, order: Order):
-    """Even one that looks like a form, which a framework would like to parse first."""
-    body, signature = gateway.webhook(gateway.tell(COMPLETED, page(gateway)))
+    """Even one that looks like a form, which a framework would like to parse first; blanks and order included."""
+    told = asdict(gateway.tell(COMPLETED, page(gateway)))
+    body = json.dumps(dict(reversed(told.items())), default=str, indent=1).encode()
+    signature = sign(body)
     for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         answer = client.post(
             "/stripe/webhook", data=body, content_type=kind, headers={"Stripe-Signature": signature}
@@ -138,7 +160,23 @@ def test_8_the_body_is_verified_as_it_came(client: Client, gateway: FakeGateway,
         assert answer.status_code == 200, kind
 
 
-# 9, another endpoint's secret: tests/test_inbox.py, test_a_signature_that_does_not_hold_is_refused
+def test_9_the_secret_of_another_endpoint_opens_nothing_and_two_of_ours_may_be_in_use():
+    """More of it: tests/test_inbox.py."""
+    told = {
+        "id": "evt_1",
+        "object": "event",
+        "type": COMPLETED,
+        "livemode": False,
+        "created": 1,
+        "api_version": None,
+    }
+    body = json.dumps({**told, "data": {"object": {"id": "cs_test_1", "object": "checkout.session"}}})
+    ours = StripeGateway("sk_test_x", "http://127.0.0.1:9", ("whsec_new", "whsec_old"))
+    for secret in ("whsec_new", "whsec_old"):
+        signature = stripe.WebhookSignature.generate_signature_header(body, secret)
+        assert ours.verify(body.encode(), signature).object_id == "cs_test_1"
+    with pytest.raises(ForgedEvent):
+        ours.verify(body.encode(), stripe.WebhookSignature.generate_signature_header(body, "whsec_of_the_cli"))
 
 
 def test_10_nothing_that_guards_forms_stands_before_the_webhook(
@@ -169,7 +207,17 @@ def test_12_the_order_of_events_does_not_matter(
     assert differences(session) == []
 
 
-# 13, metadata on the payment intent too: tests/test_stripe_requests.py
+@pytest.fixture
+def asked(session: Session, catalogue: Catalogue, now: datetime) -> dict[str, Any]:
+    """What Stripe itself would be asked for two editions delivered."""
+    order = make_order(session, "en-us", now=now, paperback=2, russian=1)
+    real = StripeGateway("sk_test_x", "http://127.0.0.1:9", ("whsec_x",))
+    return transact(session, checkouts.prepare, real, order, "http://localhost", now).parameters
+
+
+def test_13_what_a_refund_or_dispute_is_known_by_is_written_on_the_payment_too(asked: dict[str, Any]):
+    assert asked["payment_intent_data"]["metadata"] == asked["metadata"]
+    assert {"shop", "order"} <= set(asked["metadata"])
 
 
 def words_of_the_gateway() -> tuple[set[str], set[str]]:
@@ -206,14 +254,24 @@ def test_16_nothing_is_sent_that_this_version_refuses():
 def test_17_a_key_does_not_outlive_its_parameters(
     session: Session, gateway: FakeGateway, order: Order, now: datetime
 ):
-    """Another page, another key; the same page, the very same parameters."""
-    gateway.close_checkout(page(gateway))
+    """Another page, another key, also for the same order; the same page, the very same parameters, however late."""
     other = make_order(session, now=now, paperback=2)
-    checkouts.pay_page(session, gateway, other.id, "http://localhost", now)
+    gateway.after.append(GatewayUnavailable("no answer"))
+    for later in (0, 10):  # the second time with the parameters of the first, or the provider would refuse
+        with suppress(GatewayUnavailable):
+            checkouts.pay_page(session, gateway, other.id, "http://localhost", now + later * MINUTE)
+    assert len(gateway.checkouts) == len(attempts(session, other)) + 1 == 2
+    third = make_order(session, now=now)
+    gateway.before.append(GatewayUnavailable("no answer"))
+    with pytest.raises(GatewayUnavailable):
+        checkouts.pay_page(session, gateway, third.id, "http://localhost", now)
+    gateway.now = now + 20 * MINUTE  # now the first page would live too short
+    checkouts.pay_page(session, gateway, third.id, "http://localhost", now + 20 * MINUTE)
+    assert [attempt.number for attempt in attempts(session, third)] == [1, 2]
     found = list(session.scalars(select(CheckoutAttempt)))
-    assert len({attempt.key for attempt in found}) == 2
+    assert len({attempt.key for attempt in found}) == len(found) == 4
     for attempt in found:
-        assert gateway._by_key[attempt.key][0] == attempt.parameters
+        assert attempt.checkout_id is None or gateway._by_key[attempt.key][0] == attempt.parameters
 
 
 def test_18_no_call_hangs_and_each_process_has_a_client_of_its_own():
@@ -271,7 +329,24 @@ def test_19_who_pays_while_his_page_is_being_closed_has_paid(
     assert counters(session, catalogue.paperback) == (40, 0, 1)
 
 
-# 20 and 21, adaptive pricing off, the sum asked for is the order's: tests/test_stripe_requests.py
+def test_20_nobody_converts_our_prices(asked: dict[str, Any]):
+    assert asked["adaptive_pricing"] == {"enabled": False}
+    currencies = {line["price_data"]["currency"] for line in asked["line_items"]}
+    rates = [option["shipping_rate_data"] for option in asked["shipping_options"]]
+    assert currencies | {rate["fixed_amount"]["currency"] for rate in rates} == {"usd"}
+
+
+def test_21_stripe_is_asked_for_the_orders_total_postage_included(session: Session, asked: dict[str, Any]):
+    """For any order at any price: tests/test_sums.py."""
+    books = sum(line["quantity"] * line["price_data"]["unit_amount"] for line in asked["line_items"])
+    rate = asked["shipping_options"][0]["shipping_rate_data"]
+    assert (
+        {each["price_data"]["tax_behavior"] for each in asked["line_items"]}
+        == {rate["tax_behavior"]}
+        == {"inclusive"}
+    )
+    [order] = session.scalars(select(Order))
+    assert books + rate["fixed_amount"]["amount"] == order.total.amount == 2 * 3200 + 2400 + 2 * 1400
 
 
 def test_21_nothing_costs_less_than_stripe_takes(session: Session, catalogue: Catalogue):
@@ -302,6 +377,23 @@ def test_23_a_refund_that_fails_afterwards_is_noticed(
     assert state(session, order) is PaymentState.PAID
     assert order.needs_attention
     assert [row.state for row in rows(session)] == [RefundState.FAILED]
+
+
+def test_23_money_on_its_way_back_is_no_longer_there(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    order = make_paid_order(session, gateway, now)
+    payment = payments(session)[0]
+    gateway.refund_status = "pending"
+    made = gateway.refund_in_dashboard(payment.intent_id, 2550)
+    deliver(client, gateway, "refund.created", made.provider_id)
+    assert state(session, order) is PaymentState.REFUNDED
+    assert not order.may_be_posted
+    with pytest.raises(WrongState):
+        transact(session, refunds.ask, payment.id, 1, "", ADMIN, now)
+    gateway.bring_refund(made.provider_id, "succeeded")
+    deliver(client, gateway, "refund.updated", made.provider_id)
+    assert [row.state for row in rows(session)] == [RefundState.SUCCEEDED]
 
 
 @pytest.mark.parametrize("kind", ["charge.refunded", "refund.created", "refund.updated"])

@@ -90,7 +90,8 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
             settling.learn(session, gateway, str(attempt.checkout_id), now)
             continue
         attempt_id, attempt_number = attempt.id, attempt.number
-        late = attempt.expires_at - now < SHORTEST
+        left = attempt.expires_at - now
+        late = left < SHORTEST
         session.rollback()
         try:
             page = gateway.open_checkout(key, parameters)
@@ -112,9 +113,10 @@ def pay_page(session: Session, gateway: PaymentGateway, order_id: int, shop_url:
             log.warning("checkout %s was not answered: %s", key, error)
             raise
         url = transact(session, _opened, order_id, attempt_id, page, now)
-        if url:
+        if not url:
+            close_pages(session, gateway, order_id, now)
+        elif left > timedelta():  # an answer that was lost may come when the page has run out: the next round asks
             return url
-        close_pages(session, gateway, order_id, now)
     raise WrongState(f"order {order_id} has no page to pay on")
 
 
