@@ -144,8 +144,11 @@ def _joins_later(session: Session, first: Letter, now: datetime) -> datetime | N
     to_him = (Letter.recipient == first.recipient, Letter.kind.in_(SHOPKEEPER), Letter.copy == 0)
     # One statement: between two of them a letter that is being sent would become one that was sent, unseen by both.
     being_sent = (Letter.state == LetterState.OWED) & (Letter.claimed_until > now)
-    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1)))).where(*to_him)
-    last, in_hand = session.execute(facts).one()
+    waiting = _free(now) & (Letter.message_id == "")
+    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1))), func.count(case((waiting, 1))))
+    last, in_hand, backlog = session.execute(facts.where(*to_him)).one()
+    if backlog >= JOINED_AT_MOST:
+        return None  # a message full of them: waiting would only make more of them
     if in_hand:
         return now + JOINED_WITHIN
     return last + JOINED_WITHIN if last and last + JOINED_WITHIN > now else None

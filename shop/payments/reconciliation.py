@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
@@ -79,7 +79,7 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
     _checkouts(session, gateway, now, start, report)
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
-    transact(session, ledger.record, list(gateway.balance_since(start)))
+    ledger.keep(session, gateway.balance_since(start))
     with report.trials.of("pages that are over"):
         checkouts.sweep(session, gateway, now)
     for event in gateway.undelivered_since(max(start, now - EVENT_MEMORY), inbox.TYPES):
@@ -121,18 +121,16 @@ def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: 
 
 
 def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
-    young = (
+    pending = (
         select(Payment.intent_id)
         .join(Refund)
-        .where(
-            Refund.provider_id.is_not(None),
-            or_(Refund.state == RefundState.PENDING, Refund.asked_at >= now - REFUND_MEMORY),
-        )
+        .where(Refund.provider_id.is_not(None), Refund.state == RefundState.PENDING)
         .distinct()
     )
-    intents = dict.fromkeys(_ids(session, young))
-    for facts in gateway.refunds_since(start):
-        if facts.intent_id and settling.knows(session, facts.intent_id):
+    intents = dict.fromkeys(_ids(session, pending))
+    # A hundred refunds are one question, and those that stand here as they stand there need no other.
+    for facts in gateway.refunds_since(min(start, now - REFUND_MEMORY)):
+        if facts.intent_id and not refunds.agrees(session, facts) and settling.knows(session, facts.intent_id):
             intents[facts.intent_id] = None
     for intent_id in intents:
         report.looked_up += 1
