@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from types import FrameType
 
@@ -44,11 +44,21 @@ class Worker:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Work until told to stop (SIGTERM, SIGINT); the round that is under way is finished first."""
+        """Work until told to stop (SIGTERM, SIGINT); what is under way is finished first.
+
+        Reconciling may take long, and waits for the provider: letters and refunds do not wait for it.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._told)
+        long = threading.Thread(target=self._go_round, args=(self._long_duties,), name="long duties")
+        long.start()
+        self._go_round(self._short_duties, self._letters)
+        long.join()
+        self._do((self._letters,), everything=False)  # those that the last of it has caused
+
+    def _go_round(self, *works: Callable[[Session, datetime, bool], None]) -> None:
         while not self._stop.is_set():
-            self.round()
+            self._do(works, everything=False)
             self._stop.wait(PAUSE)
 
     def _told(self, _number: int, _frame: FrameType | None) -> None:
@@ -56,14 +66,25 @@ class Worker:
 
     def round(self, *, everything: bool = False) -> None:
         """Do once whatever is due; ``everything`` does also what is not."""
+        self._do((self._short_duties, self._long_duties, self._letters), everything=everything)
+
+    def _do(self, works: Iterable[Callable[[Session, datetime, bool], None]], *, everything: bool) -> None:
         with self.app.app_context():
             session, moment = db.session(), now()
-            self._try("inbox", lambda: inbox.work_due(session, gateway(), moment))
-            self._duty(session, "refunds", timedelta(seconds=2), perform_refunds, moment, everything, SHORT)
-            self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything, SHORT)
-            self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
-            self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
-            self._try("letters", lambda: delivery.deliver_due(session, mailer(), self._render, moment))
+            for work in works:
+                work(session, moment, everything)
+
+    def _short_duties(self, session: Session, moment: datetime, everything: bool) -> None:
+        self._try("inbox", lambda: inbox.work_due(session, gateway(), moment))
+        self._duty(session, "refunds", timedelta(seconds=2), perform_refunds, moment, everything, SHORT)
+        self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything, SHORT)
+
+    def _long_duties(self, session: Session, moment: datetime, everything: bool) -> None:
+        self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
+        self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
+
+    def _letters(self, session: Session, moment: datetime, _everything: bool) -> None:
+        self._try("letters", lambda: delivery.deliver_due(session, mailer(), self._render, moment))
 
     def _duty(
         self,

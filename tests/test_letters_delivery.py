@@ -21,9 +21,10 @@ from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import MailRefused, MailServerAway, MailUnavailable
 from shop.letters import outbox
-from shop.letters.delivery import LEASE, deliver_due
+from shop.letters.delivery import JOINED_AT_MOST, LEASE, deliver_due
 from shop.letters.mailer import SmtpMailer
 from shop.letters.models import Kind, Letter, LetterState
+from shop.letters.outbox import JOINED_WITHIN
 from shop.letters.rendering import Renderer
 from shop.orders import fulfilment
 from shop.orders.timeline import admin
@@ -398,6 +399,17 @@ def test_the_shopkeepers_letters_of_ten_minutes_are_joined(session: Session) -> 
     assert second["Subject"].replace("\u00a0", " ") == "2 сообщения из магазина"
     rows = letters(session)
     assert rows[1].message_id == rows[2].message_id == second["Message-ID"] != rows[0].message_id
+
+
+def test_more_letters_to_the_shopkeeper_than_one_message_holds_go_at_once(session: Session) -> None:
+    """Else a busy day would be told for days: forty letters in ten minutes."""
+    make_admin(session)
+    for number in range(2 * JOINED_AT_MOST + 5):
+        tell(session, f"RR-{number}")
+    mailer = FakeMailer()
+    assert deliver_due(session, mailer, WRITER, NOW) == 2 * JOINED_AT_MOST
+    assert deliver_due(session, mailer, WRITER, NOW + JOINED_WITHIN) == 5
+    assert len(mailer.sent) == 3
 
 
 def test_what_was_joined_once_stays_joined_when_it_is_repeated(session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -234,6 +235,35 @@ def test_the_command_does_everything_once(
     session.refresh(order)
     assert order.payment_state is PaymentState.PAID
     assert len(mailer.sent) == 1
+
+
+def test_letters_go_out_while_reconciliation_waits_for_stripe(
+    app: Flask, settings: Settings, session: Session, catalogue: Catalogue
+):
+    class Slow(FakeGateway):
+        """Answers about the balance only after a letter has gone, or much too late."""
+
+        posted = False
+
+        def balance_since(self, moment: datetime):  # type: ignore[no-untyped-def]
+            deadline = time.monotonic() + 20
+            while not mailer.sent and time.monotonic() < deadline:
+                time.sleep(0.02)
+            self.posted = bool(mailer.sent)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().balance_since(moment)
+
+    slow, mailer = Slow(), FakeMailer()
+    make_paid_order(session, slow)
+    session.rollback()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with opened(settings, gateway=slow, mailer=mailer) as shop:
+            Worker(shop).run()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert slow.posted
 
 
 def test_a_worker_that_is_told_to_stop_finishes_its_round(

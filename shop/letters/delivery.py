@@ -144,9 +144,12 @@ def _joins_later(session: Session, first: Letter, now: datetime) -> datetime | N
     to_him = (Letter.recipient == first.recipient, Letter.kind.in_(SHOPKEEPER), Letter.copy == 0)
     # One statement: between two of them a letter that is being sent would become one that was sent, unseen by both.
     being_sent = (Letter.state == LetterState.OWED) & (Letter.claimed_until > now)
-    lately = or_(Letter.sent_at > now - JOINED_WITHIN, being_sent)
-    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1)))).where(*to_him, lately)
-    last, in_hand = session.execute(facts).one()
+    waiting = _free(now) & (Letter.message_id == "")
+    concerned = or_(Letter.sent_at > now - JOINED_WITHIN, being_sent, waiting)
+    facts = select(func.max(Letter.sent_at), func.count(case((being_sent, 1))), func.count(case((waiting, 1))))
+    last, in_hand, backlog = session.execute(facts.where(*to_him, concerned)).one()
+    if backlog >= JOINED_AT_MOST:
+        return None  # a message full of them: waiting would only make more of them
     if in_hand:
         return now + JOINED_WITHIN
     return last + JOINED_WITHIN if last else None

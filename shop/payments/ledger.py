@@ -10,16 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shop.database import Base, add_once
+from shop.database import Base, add_once, transact
 from shop.markets import SHOP_ZONE
 from shop.money import Currency, Money
 from shop.orders.models import Order
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Dispute, Payment, Refund
+
+AT_ONCE = 100
 
 
 class LedgerEntry(Base):
@@ -56,6 +59,17 @@ class Statement:
 
     def money(self, amount: int) -> Money:
         return Money(amount, self.currency)
+
+
+def keep(session: Session, listed: Iterable[BalanceFacts]) -> None:
+    """Record the provider's movements, so many in a transaction that nobody waits long for it."""
+    rest = iter(listed)
+    while some := list(islice(rest, AT_ONCE)):
+        names = [facts.provider_id for facts in some]
+        known = set(session.scalars(select(LedgerEntry.provider_id).where(LedgerEntry.provider_id.in_(names))))
+        session.rollback()
+        if fresh := [facts for facts in some if facts.provider_id not in known]:
+            transact(session, record, fresh)
 
 
 def record(session: Session, listed: Iterable[BalanceFacts]) -> int:

@@ -53,7 +53,7 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
     _owed(session, gateway, now, report)
     _refunds(session, gateway, now, start, report)
     _disputes(session, gateway, now, start, report)
-    transact(session, ledger.record, list(gateway.balance_since(start)))
+    ledger.keep(session, gateway.balance_since(start))
     with report.trials.of("pages that are over"):
         checkouts.sweep(session, gateway, now)
     for event in gateway.undelivered_since(max(start, now - EVENT_MEMORY), inbox.TYPES):
@@ -209,21 +209,21 @@ def _sum(amount: int, currency: Currency | None) -> str:
 
 
 def _refunds(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
-    young = (
+    pending = (
         select(Payment.intent_id)
         .join(Refund)
-        .where(
-            Refund.provider_id.is_not(None),
-            or_(Refund.state == RefundState.PENDING, Refund.asked_at >= now - REFUND_MEMORY),
-        )
+        .where(Refund.provider_id.is_not(None), Refund.state == RefundState.PENDING)
         .distinct()
     )
-    intents = dict.fromkeys(_ids(session, young))
+    intents = dict.fromkeys(_ids(session, pending))
     listed: dict[str, RefundFacts] = {}
-    for facts in gateway.refunds_since(start):
-        if facts.intent_id and settling.knows(session, facts.intent_id):
-            intents[facts.intent_id] = None
+    # A hundred refunds are one question, and those that stand here as they stand there need no other.
+    for facts in gateway.refunds_since(min(start, now - REFUND_MEMORY)):
+        agrees = refunds.agrees(session, facts)
+        if agrees or (facts.intent_id and settling.knows(session, facts.intent_id)):
             listed[facts.provider_id] = facts
+            if not agrees:
+                intents[facts.intent_id] = None
     for intent_id in intents:
         report.looked_up += 1
         before = _refund_states(session, intent_id)

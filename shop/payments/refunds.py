@@ -264,6 +264,13 @@ def learn(
     raise GatewayUnavailable(f"the refunds of {intent_id} keep changing")
 
 
+def agrees(session: Session, facts: RefundFacts) -> bool:
+    """Whether a refund stands here as the provider has just told."""
+    state = session.scalar(select(Refund.state).where(Refund.provider_id == facts.provider_id))
+    session.rollback()
+    return state is STATES.get(facts.status, RefundState.PENDING)
+
+
 def apply(
     session: Session, payment_id: int, listed: list[RefundFacts], now: datetime, version: int | None
 ) -> bool:

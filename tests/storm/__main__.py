@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> int:
     chosen = options.parse_args()
     seed = chosen.seed if chosen.seed is not None else random.randrange(10**6)
     compile_stale()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped, as after Ctrl-C
     bad = False
     for kind in KINDS if chosen.database == "both" else (chosen.database,):
         say(f"A storm over {chosen.orders} orders on {kind}, SEED={seed} …")
