@@ -70,6 +70,8 @@ class Storm:
             self._go_on(lot, self._life(lot))
         while self._left():
             time.sleep(0.2)
+            if not self.weather.is_alive():
+                raise RuntimeError(f"the weather has ended by itself; see above and in {world.parts.instance}")
             if self._under_way == 0:
                 self._wake()
         self.desk.ownerless(self.weather.dice)
@@ -122,6 +124,7 @@ class Storm:
         except StopIteration:
             pass
         except Exception as error:
+            # One buyer's mishap is a difference; all the others go on.
             self.world.wrong(f"buyer {lot.number} ({lot.fate}): {type(error).__name__}: {error}")
             traceback.print_exc()
         else:
