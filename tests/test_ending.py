@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from shop.database import transact
-from shop.orders import counting, timeline
+from shop.orders import counting, placing, timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
 from shop.payments import checkouts, settling
@@ -83,9 +83,12 @@ def test_an_order_whose_money_disagrees_keeps_its_copies_until_somebody_has_look
     assert order.payment_state is PaymentState.AWAITING
     assert counters(session, catalogue.paperback) == (40, 1, 0)
 
+    order_id = order.id
+
     def look(s: Session) -> None:
-        for concern in s.get_one(Order, order.id).concerns:
-            timeline.settle_worry(s, s.get_one(Order, order.id), concern, ADMIN, now)
+        locked = placing.locked(s, order_id)
+        for concern in locked.concerns:
+            timeline.settle_worry(s, locked, concern, ADMIN, now)
 
     transact(session, look)
     checkouts.sweep(session, gateway, now + 2 * LATER)

@@ -13,7 +13,7 @@ from shop.database import transact
 from shop.errors import GatewayUnavailable
 from shop.letters.models import Kind, Letter
 from shop.letters.rendering import Renderer
-from shop.orders import fulfilment, timeline
+from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
 from shop.payments import refunds
@@ -194,7 +194,7 @@ def test_money_that_came_too_late_is_not_told_as_nothing_charged(
     order_id = order.id
 
     def work(s: Session) -> None:
-        s.get_one(Order, order_id).payment_state = PaymentState.EXPIRED
+        placing.locked(s, order_id).payment_state = PaymentState.EXPIRED
         payment = s.scalars(select(Payment)).one()
         refunds.owe(s, payment, payment.amount, "duplicate", order.placed_at)
 
