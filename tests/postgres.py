@@ -26,7 +26,7 @@ SETTINGS = {
     "listen_addresses": "",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "150",
+    "max_connections": "500",
     "shared_buffers": "64MB",
     "lock_timeout": "8s",
     "idle_in_transaction_session_timeout": "120s",
