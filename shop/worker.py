@@ -21,7 +21,7 @@ from shop.errors import GatewayError, GatewayRefused
 from shop.extensions import db, gateway, mailer, now, settings
 from shop.letters import delivery
 from shop.letters.rendering import Renderer
-from shop.payments import checkouts, inbox, reconciliation, refunds
+from shop.payments import checkouts, inbox, reconciliation, refund_calls
 from shop.staff import AdminSession
 
 log = logging.getLogger(__name__)
@@ -131,9 +131,9 @@ class Worker:
 
 
 def perform_refunds(session: Session, moment: datetime, _since: datetime | None) -> None:
-    for refund_id in refunds.due(session, moment):
+    for refund_id in refund_calls.due(session, moment):
         try:
-            refunds.perform(session, gateway(), refund_id, moment)
+            refund_calls.perform(session, gateway(), refund_id, moment)
         except GatewayRefused:  # its payment is not known there: reconciliation reports it, the others go on
             log.exception("refund %s could not be made", refund_id)
 

@@ -12,8 +12,9 @@ from shop.admin.statements import plain
 from shop.database import transact
 from shop.money import Currency
 from shop.orders.models import Order
+from shop.payments import refunds
 from shop.payments.ledger import LedgerEntry
-from shop.payments.models import Payment, PaymentRole, Refund
+from shop.payments.models import Payment, PaymentRole, Refund, RefundState
 from tests import factories
 from tests.client import Client
 from tests.factories import Catalogue
@@ -115,3 +116,24 @@ def test_statements_keep_currencies_apart_and_download_no_formula(
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
 def test_text_that_looks_like_a_formula_is_kept_as_text(begins: str) -> None:
     assert plain(f"{begins}1") == f"'{begins}1"
+
+
+def test_a_refund_that_failed_is_made_once_more_from_the_order(
+    desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    order = factories.make_paid_order(session, gateway)
+    made = gateway.refund_in_dashboard(payments(session)[0].intent_id, 1250)
+    gateway.fail_refund(made.provider_id)
+    refunds.learn(session, gateway, payments(session)[0].intent_id, datetime.now(UTC))
+    page = desk.get(url(order))
+    assert "Refund £12.50 once more" in page.text
+    again = form_to(page, "/again")
+    assert desk.submit(again).status_code == 303
+    assert "/again" not in desk.get(url(order)).text
+    assert desk.submit(again).status_code == 409
+    found = session.scalars(select(Refund).order_by(Refund.id))
+    assert [(each.amount, each.state) for each in found] == [
+        (1250, RefundState.FAILED),
+        (1250, RefundState.SUCCEEDED),
+    ]
+    assert differences(session) == []

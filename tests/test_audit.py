@@ -18,7 +18,7 @@ from shop.letters.models import Kind, Letter
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Concern, Order, OrderLine, Shipment, TimelineEntry
-from shop.payments import checkouts, refunds, settling
+from shop.payments import checkouts, refund_calls, refunds, settling
 from shop.payments.models import Payment, Refund, RefundLine, RefundState
 from shop.stock import Stock, StockMovement
 from tests.conftest import engine_of
@@ -47,7 +47,7 @@ def busy(session: Session, catalogue: Catalogue, gateway: FakeGateway) -> dict[s
     for name, amount in (("refunded", 2550), ("part refunded", 50)):
         order = known(name, make_paid_order(session, gateway))
         asked = transact(session, refunds.ask, payments(session, order)[0].id, amount, "", ADMIN, now)
-        refunds.perform(session, gateway, asked.id, now)
+        refund_calls.perform(session, gateway, asked.id, now)
     cancelled = known("cancelled", make_order(session))
     checkouts.cancel(session, gateway, cancelled.id, timeline.BUYER, now)
     delayed = known("processing", make_order(session))
@@ -226,7 +226,7 @@ def test_a_decision_that_the_dashboard_has_overtaken_is_no_difference(
     gateway.refund_in_dashboard(intent, 1000)
     refunds.learn(session, gateway, intent, now)
     assert differences(session) == []
-    refunds.perform(session, gateway, asked, now)
+    refund_calls.perform(session, gateway, asked, now)
     assert session.get_one(Refund, asked, populate_existing=True).state is RefundState.FAILED
     assert differences(session) == []
 

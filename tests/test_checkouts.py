@@ -12,8 +12,10 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.letters.models import Kind
+from shop.orders import counting
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Concern, Order, Worry
 from shop.orders.timeline import BUYER
@@ -559,3 +561,48 @@ def test_nothing_more_is_asked_of_a_buyer_whose_money_came_but_disagrees(
         checkouts.pay_page(session, gateway, order.id, SHOP, now)
     assert len(gateway.checkouts) == 1
     assert session.scalars(select(Concern.worry)).all() == [Worry.AMOUNT_DIFFERS]
+
+
+def test_an_unpaid_order_whose_copies_are_missing_ends_with_its_page(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    """Its hold is for copies that are not there: nobody is helped by keeping it until a person has looked."""
+    order = make_order(session, now=now)
+    checkouts.pay_page(session, gateway, order.id, SHOP, now)
+    transact(session, counting.count, catalogue.paperback, 0, "fire", BUYER, now)
+    session.refresh(order)
+    assert order.needs_attention
+    checkouts.sweep(session, gateway, now + 10 * MINUTE)
+    session.refresh(order)
+    assert order.holding  # the page is still open: Stripe has not closed it
+    checkouts.sweep(session, gateway, now + 50 * MINUTE)
+    session.refresh(order)
+    assert next(iter(gateway.checkouts.values())).status == "expired"
+    assert (order.payment_state, order.holding, order.needs_attention) == (PaymentState.EXPIRED, False, False)
+    assert counters(session, catalogue.paperback) == (0, 0, 0)
+    assert differences(session) == []
+
+
+def test_an_order_without_a_page_whose_copies_are_missing_ends_as_well(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    order = make_order(session, now=now)
+    transact(session, counting.count, catalogue.paperback, 0, "fire", BUYER, now)
+    checkouts.sweep(session, gateway, now + 50 * MINUTE)
+    session.refresh(order)
+    assert (order.payment_state, order.needs_attention) == (PaymentState.EXPIRED, False)
+    assert differences(session) == []
+
+
+def test_stripes_own_word_that_the_page_is_dead_ends_the_worry_too(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    order = make_order(session, now=now)
+    checkouts.pay_page(session, gateway, order.id, SHOP, now)
+    transact(session, counting.count, catalogue.paperback, 0, "fire", BUYER, now)
+    [page] = gateway.checkouts
+    gateway.close_checkout(page)
+    settling.learn(session, gateway, page, now)
+    session.refresh(order)
+    assert (order.payment_state, order.needs_attention) == (PaymentState.EXPIRED, False)
+    assert differences(session) == []

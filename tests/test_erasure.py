@@ -23,7 +23,7 @@ from shop.libraries.routing import Enquiry
 from shop.markets import MARKETS
 from shop.orders import fulfilment, placing, timeline
 from shop.orders.models import Order, PersonalValue, Shipment, TimelineEntry, Worry
-from shop.payments import checkouts, disputes, refunds, settling
+from shop.payments import checkouts, disputes, refund_calls, refunds, settling
 from shop.payments.models import Payment, PaymentRole
 from shop.trader import Trader
 from shop.worker import keep_house
@@ -76,7 +76,7 @@ def over(session: Session, catalogue: Catalogue, gateway: FakeGateway, now: date
     order = make_paid_order(session, gateway, now, note="Für Ада", purchase_order="PO 1921")
     transact(session, fulfilment.post, order.id, "Royal Mail", "RN123456789GB", ADMIN, now)
     asked = transact(session, refunds.ask, payments(session, order)[0].id, 50, "", ADMIN, now)
-    refunds.perform(session, gateway, asked.id, now)
+    refund_calls.perform(session, gateway, asked.id, now)
     send_all(session, now + timedelta(hours=1))
     session.refresh(order)
     return order

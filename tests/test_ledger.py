@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.orders import timeline
-from shop.payments import checkouts, ledger, reconciliation, refunds
+from shop.payments import checkouts, ledger, reconciliation, refund_calls, refunds
 from shop.payments.models import Payment
 from tests import factories
 from tests.conftest import MovedClock
@@ -30,7 +30,7 @@ def test_a_statement_equals_the_providers_ledger_to_the_penny(
     first = session.scalars(select(Payment).order_by(Payment.id)).first()
     assert first is not None
     asked = transact(session, refunds.ask, first.id, 700, "", timeline.admin("Vera"), clock.now())
-    refunds.perform(session, gateway, asked.id, clock.now())
+    refund_calls.perform(session, gateway, asked.id, clock.now())
     reconciliation.run(session, gateway, clock.now())
     reconciliation.run(session, gateway, clock.now())
 

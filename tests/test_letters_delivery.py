@@ -28,7 +28,7 @@ from shop.letters.outbox import JOINED_WITHIN
 from shop.letters.rendering import Renderer
 from shop.orders import fulfilment
 from shop.orders.timeline import admin
-from shop.payments import refunds
+from shop.payments import refund_calls, refunds
 from shop.payments.models import Payment
 from tests.conftest import engine_of
 from tests.factories import Catalogue, make_admin, make_paid_order
@@ -489,7 +489,7 @@ def test_an_order_that_is_paid_posted_and_refunded_is_written_about_each_time(
         left = transact(session, lambda s: refunds.refundable(s, s.get_one(Payment, payment)))
         part = amount or left
         row = transact(session, lambda s, part=part: refunds.ask(s, payment, part, "", admin("Vera"), NOW).id)
-        refunds.perform(session, gateway, row, NOW)
+        refund_calls.perform(session, gateway, row, NOW)
     while deliver_due(session, mailer, WRITER, NOW + 20 * MINUTE):
         pass
     assert {letter.state for letter in letters(session)} == {LetterState.SENT}

@@ -28,7 +28,7 @@ from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, inbox, refunds
+from shop.payments import checkouts, inbox, refund_calls, refunds
 from shop.payments.models import CheckoutAttempt, InboxEvent, InboxState, RefundState
 from shop.payments.stripe_gateway import CONNECT, READ, RETRIES, TOLERANCE, StripeGateway
 from tests.client import Client
@@ -360,7 +360,7 @@ def test_22_a_partial_refund_is_no_full_one_and_not_the_last(
     order = make_paid_order(session, gateway, now)
     for part in (100, 200):
         asked = transact(session, refunds.ask, payments(session)[0].id, part, "", ADMIN, now)
-        refunds.perform(session, gateway, asked.id, now)
+        refund_calls.perform(session, gateway, asked.id, now)
     assert state(session, order) is PaymentState.PART_REFUNDED
     assert order.fulfilment_state is FulfilmentState.TO_POST
     assert counters(session, catalogue.paperback) == (40, 0, 1)
@@ -416,7 +416,7 @@ def test_24_giving_a_second_payment_back_leaves_the_good_order_alone(
     twin = gateway.open_checkout("twin", attempts(session, order)[0].parameters)
     gateway.pay(twin.checkout_id)
     deliver(client, gateway, COMPLETED, twin.checkout_id)
-    refunds.perform(session, gateway, rows(session)[0].id, now + timedelta(days=365))
+    refund_calls.perform(session, gateway, rows(session)[0].id, now + timedelta(days=365))
     made = next(iter(gateway.refunds))
     deliver(client, gateway, "refund.created", made)
     assert state(session, order) is PaymentState.PAID

@@ -17,7 +17,7 @@ from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import ledger, orphans, reconciliation, refunds, settling
+from shop.payments import ledger, orphans, reconciliation, refund_calls, refunds, settling
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Dispute, Payment, PaymentRole
 from shop.payments.orphans import NotRebuildable, Obstacle
@@ -125,7 +125,7 @@ def test_an_order_whose_copies_are_gone_is_given_its_money_back(
     assert len(letters(session, Kind.LATE_PAYMENT_REFUNDED)) == 1
     assert letters(session, Kind.ORDER_PAID) == []
     assert counters(session, catalogue.russian) == (25, 0, 0)
-    refunds.perform(session, gateway, owed.id, now)
+    refund_calls.perform(session, gateway, owed.id, now)
     assert gateway.left(payment.intent_id) == 0
     assert differences(session) == []
 
@@ -196,7 +196,7 @@ def test_money_that_goes_back_is_not_made_an_order_of_and_the_other_way_round(
     with pytest.raises(NotRebuildable) as refused:
         rebuild(session, gateway, payment, now)
     assert refused.value.obstacle is Obstacle.REFUNDED
-    refunds.perform(session, gateway, asked, now)
+    refund_calls.perform(session, gateway, asked, now)
     assert gateway.left(payment.intent_id) == 0
     assert differences(session) == []
 

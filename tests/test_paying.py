@@ -19,7 +19,7 @@ from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Concern, Order, Worry
 from shop.orders.timeline import BUYER
-from shop.payments import checkouts, refunds, settling
+from shop.payments import checkouts, refund_calls, refunds, settling
 from shop.payments.gateway import Address
 from shop.payments.models import AttemptState, InboxEvent, Payment, PaymentRole, RefundState
 from shop.payments.settling import Outcome
@@ -359,7 +359,7 @@ def test_late_money_whose_copies_are_gone_goes_back_with_a_letter_to_both(
     told = {letter.kind: letter for letter in letters(session)}
     assert set(told) == {Kind.LATE_PAYMENT_REFUNDED, Kind.ATTENTION}
     assert told[Kind.LATE_PAYMENT_REFUNDED].locale == "ru"
-    refunds.perform(session, gateway, owed.id, now)
+    refund_calls.perform(session, gateway, owed.id, now)
     assert gateway.left(payment.intent_id) == 0
     session.refresh(order)
     assert order.payment_state is PaymentState.EXPIRED
@@ -389,7 +389,7 @@ def test_a_second_payment_goes_back_and_leaves_the_order_as_it_is(
     assert (owed.payment_id, owed.amount) == (second.id, order.total.amount)
     assert len(letters(session, Kind.SECOND_PAYMENT_REFUNDED)) == 1
     assert len(letters(session, Kind.ATTENTION)) == 1
-    refunds.perform(session, gateway, owed.id, now)
+    refund_calls.perform(session, gateway, owed.id, now)
     assert gateway.left(second.intent_id) == 0
     assert gateway.left(first.intent_id) == order.total.amount
     session.refresh(order)

@@ -17,7 +17,7 @@ from shop.letters.models import Kind, Letter
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, inbox, reconciliation, refunds, settling
+from shop.payments import checkouts, inbox, reconciliation, refund_calls, refunds, settling
 from shop.payments.comparison import Comparison, Found
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
@@ -103,7 +103,7 @@ def test_a_refund_that_fails_weeks_later_is_found(
 ):
     order = make_paid_order(session, gateway, now)
     asked = transact(session, refunds.ask, payments(session)[0].id, 2550, "", ADMIN, now)
-    refunds.perform(session, gateway, asked.id, now)
+    refund_calls.perform(session, gateway, asked.id, now)
     gateway.fail_refund(next(iter(gateway.refunds)))
     then = now + 60 * DAY
     report = reconciliation.run(session, gateway, then, then - 10 * MINUTE)
@@ -536,3 +536,25 @@ def pay_and_settle(session: Session, gateway: FakeGateway, order: Order) -> str:
     page = pay(session, gateway, order)
     settling.learn(session, gateway, page, datetime.now(UTC))
     return page
+
+
+def test_a_lost_dispute_that_is_appealed_weeks_later_is_found(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    """It is read by its id for as long as an appeal is possible: no list shows it any more."""
+    order = make_paid_order(session, gateway, now)
+    case = gateway.dispute(next(iter(gateway.checkouts.values())))
+    reconciliation.run(session, gateway, now)
+    gateway.close_dispute(case.provider_id, "lost")
+    reconciliation.run(session, gateway, now, now)
+    for days, status in ((100, "appeal_under_review"), (130, "lost"), (300, "won")):
+        gateway.close_dispute(case.provider_id, status)
+        then = now + days * DAY
+        reconciliation.run(session, gateway, then, then)
+        assert session.scalars(select(Dispute.status)).one() == status
+    session.refresh(order)
+    assert not order.disputed
+    gateway.close_dispute(case.provider_id, "lost")
+    then = now + 600 * DAY
+    reconciliation.run(session, gateway, then, then)
+    assert session.scalars(select(Dispute.status)).one() == "won"  # for ever would be too long

@@ -14,7 +14,7 @@ from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import copies, refunds
+from shop.payments import copies, refund_calls, refunds, repetition
 from shop.payments.models import RefundState
 from tests.factories import Catalogue, make_paid_order
 from tests.fake_gateway import FakeGateway
@@ -43,7 +43,7 @@ def ask(session: Session, order: Order, wanted: dict[int, int], now: datetime) -
 
 def refund(session: Session, gateway: FakeGateway, order: Order, wanted: dict[int, int], now: datetime) -> int:
     asked = ask(session, order, wanted, now)
-    refunds.perform(session, gateway, asked, now)
+    refund_calls.perform(session, gateway, asked, now)
     look(session, order)
     return asked
 
@@ -67,7 +67,7 @@ def test_unposted_copies_go_back_to_sale_when_stripe_confirms_and_the_rest_is_po
     assert order.refunding
     assert not order.may_be_posted
     assert counters(session, catalogue.paperback) == (40, 0, 2)
-    refunds.perform(session, gateway, asked, now)
+    refund_calls.perform(session, gateway, asked, now)
     look(session, order)
     assert (order.payment_state, order.fulfilment_state) == (PaymentState.PART_REFUNDED, FulfilmentState.TO_POST)
     assert counters(session, catalogue.paperback) == (40, 0, 1)
@@ -168,10 +168,10 @@ def test_an_answer_that_was_lost_calls_copies_off_once(
     asked = ask(session, order, {PAPERBACK: 1}, now)
     gateway.after.append(GatewayUnavailable("no answer"))
     with pytest.raises(GatewayUnavailable):
-        refunds.perform(session, gateway, asked, now)
+        refund_calls.perform(session, gateway, asked, now)
     look(session, order)
     assert not order.may_be_posted
-    refunds.perform(session, gateway, asked, now + timedelta(hours=1))
+    refund_calls.perform(session, gateway, asked, now + timedelta(hours=1))
     refunds.learn(session, gateway, payments(session)[0].intent_id, now)
     assert counters(session, catalogue.paperback) == (40, 0, 1)
     assert len(gateway.refunds) == 1
@@ -183,7 +183,7 @@ def test_all_of_it_going_back_in_the_dashboard_meanwhile_frees_each_copy_once(
 ):
     asked = ask(session, order, {PAPERBACK: 1}, now)
     gateway.refund_in_dashboard(payments(session)[0].intent_id, order.total.amount)
-    refunds.perform(session, gateway, asked, now)
+    refund_calls.perform(session, gateway, asked, now)
     look(session, order)
     assert (order.payment_state, order.fulfilment_state) == (PaymentState.REFUNDED, FulfilmentState.CANCELLED)
     assert (counters(session, catalogue.paperback), counters(session, catalogue.russian)) == (FULL, FULL_RUSSIAN)
@@ -200,7 +200,7 @@ def test_posted_copies_come_back_when_somebody_says_so_and_once(
         refund(session, gateway, order, {PAPERBACK: 2, RUSSIAN: 1}, now)
     elif by == "all":
         asked = transact(session, refunds.ask, payment.id, payment.amount, REASON, ADMIN, now).id
-        refunds.perform(session, gateway, asked, now)
+        refund_calls.perform(session, gateway, asked, now)
     else:
         gateway.refund_in_dashboard(payment.intent_id, payment.amount)
         refunds.learn(session, gateway, payment.intent_id, now)
@@ -253,3 +253,111 @@ def test_unposted_copies_are_not_put_back_by_hand(
     with pytest.raises(WrongState):
         transact(session, copies.put_back, asked, ADMIN, now)
     assert counters(session, catalogue.russian) == FULL_RUSSIAN
+
+
+# Refunds that failed, once more
+
+
+def fails(session: Session, gateway: FakeGateway, order: Order, now: datetime) -> None:
+    gateway.fail_refund(list(gateway.refunds)[-1])
+    refunds.learn(session, gateway, payments(session)[0].intent_id, now)
+    look(session, order)
+
+
+def repeat(session: Session, gateway: FakeGateway, order: Order, refund_id: int, now: datetime) -> int:
+    made = transact(session, repetition.again, refund_id, ADMIN, now).id
+    refund_calls.perform(session, gateway, made, now)
+    look(session, order)
+    return made
+
+
+def test_a_failed_refund_is_repeated_without_calling_its_copies_off_again(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    """The copies may be sold by now: the money alone goes once more."""
+    order_id = order.id
+    first = refund(session, gateway, order, {PAPERBACK: 1}, now)
+    amount = rows(session)[0].amount
+    fails(session, gateway, order, now)
+    second = repeat(session, gateway, order, first, now)
+    assert [(row.amount, row.state, row.repeats_id) for row in rows(session)] == [
+        (amount, RefundState.FAILED, None),
+        (amount, RefundState.SUCCEEDED, first),
+    ]
+    assert order.payment_state is PaymentState.PART_REFUNDED
+    assert order.lines[0].called_off == 1
+    assert counters(session, catalogue.paperback) == (40, 0, 1)
+    assert story(session, order).count("copies_called_off") == 1
+    assert copies.refundable(session, order) == {1: 1, 2: 1}
+    assert differences(session) == []
+    # The repetition fails as well, and is repeated in its turn.
+    order = session.get_one(Order, order_id)
+    fails(session, gateway, order, now)
+    repeat(session, gateway, order, second, now)
+    assert counters(session, catalogue.paperback) == (40, 0, 1)
+    assert copies.refundable(session, order) == {1: 1, 2: 1}
+    assert differences(session) == []
+
+
+def test_a_repetition_does_not_keep_the_rest_of_the_order_from_being_posted(
+    session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    first = refund(session, gateway, order, {PAPERBACK: 1}, now)
+    fails(session, gateway, order, now)
+    transact(session, repetition.again, first, ADMIN, now)
+    look(session, order)
+    assert not order.refunding  # its copies are called off already
+
+
+def test_a_failed_refund_is_repeated_once(
+    app: Flask, session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    first = refund(session, gateway, order, {PAPERBACK: 1}, now)
+    with pytest.raises(WrongState):  # it has not failed
+        transact(session, repetition.again, first, ADMIN, now)
+    fails(session, gateway, order, now)
+    session.rollback()
+    found = at_once(app, 6, lambda s, _: transact(s, repetition.again, first, ADMIN, now).id)
+    assert sum(isinstance(each, int) for each in found) == 1, found
+    assert all(isinstance(each, int | WrongState) for each in found), found
+    assert len(rows(session)) == 2
+
+
+def test_a_failed_refund_of_everything_is_repeated_and_nothing_is_posted(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = transact(session, refunds.ask, payments(session)[0].id, order.total.amount, REASON, ADMIN, now).id
+    refund_calls.perform(session, gateway, asked, now)
+    fails(session, gateway, order, now)
+    assert order.fulfilment_state is FulfilmentState.CANCELLED
+    repeat(session, gateway, order, asked, now)
+    assert (order.payment_state, order.fulfilment_state) == (PaymentState.REFUNDED, FulfilmentState.CANCELLED)
+    assert counters(session, catalogue.paperback) == FULL
+    assert differences(session) == []
+
+
+def test_posted_copies_of_a_failed_refund_go_over_to_its_repetition(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    post(session, order, now)
+    first = refund(session, gateway, order, {PAPERBACK: 1}, now)
+    fails(session, gateway, order, now)
+    second = repeat(session, gateway, order, first, now)
+    assert copies.refundable(session, order) == {1: 1, 2: 1}
+    with pytest.raises(WrongState):
+        transact(session, copies.put_back, first, ADMIN, now)
+    assert transact(session, copies.put_back, second, ADMIN, now) == 1
+    assert counters(session, catalogue.paperback) == (39, 0, 0)
+    assert differences(session) == []
+
+
+def test_a_failed_refund_is_not_repeated_when_its_copies_were_refunded_otherwise(
+    session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    post(session, order, now)
+    first = refund(session, gateway, order, {PAPERBACK: 2}, now)
+    fails(session, gateway, order, now)
+    refund(session, gateway, order, {PAPERBACK: 1}, now)
+    with pytest.raises(WrongState):
+        transact(session, repetition.again, first, ADMIN, now)
+    assert differences(session) == []

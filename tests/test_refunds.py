@@ -17,7 +17,7 @@ from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order, Worry
-from shop.payments import refunds
+from shop.payments import refund_calls, refunds
 from shop.payments.gateway import RefundFacts
 from shop.payments.models import Payment, Refund, RefundSource, RefundState
 from tests.client import Client
@@ -68,7 +68,7 @@ def test_a_full_refund_before_posting_gives_the_copies_back_in_the_same_commit(
     refund = ask(session, order, TOTAL, now)
     assert state(session, order) == PAID
     assert order.refunding
-    refunds.perform(session, gateway, refund, now)
+    refund_calls.perform(session, gateway, refund, now)
     assert state(session, order) == REFUNDED
     assert not order.refunding
     assert counters(session, catalogue.paperback) == (40, 0, 0)
@@ -103,7 +103,7 @@ def test_events_about_one_refund_apply_it_once(
     client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
 ):
     refund = ask(session, order, 1000, now)
-    refunds.perform(session, gateway, refund, now)
+    refund_calls.perform(session, gateway, refund, now)
     [made] = gateway.refunds
     for kind, thing in (
         ("refund.created", made),
@@ -121,13 +121,13 @@ def test_several_partial_refunds_add_up_to_a_full_one(
     session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
 ):
     for part in (500, 50):
-        refunds.perform(session, gateway, ask(session, order, part, now), now)
+        refund_calls.perform(session, gateway, ask(session, order, part, now), now)
         assert state(session, order) == (PaymentState.PART_REFUNDED, FulfilmentState.TO_POST)
         assert order.may_be_posted
     assert refunds.refundable(session, payments(session)[0]) == 2000
     gateway.refund_in_dashboard(payments(session)[0].intent_id, 400)
     refunds.learn(session, gateway, payments(session)[0].intent_id, now)
-    refunds.perform(session, gateway, ask(session, order, 1600, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, 1600, now), now)
     assert state(session, order) == REFUNDED
     assert counters(session, catalogue.paperback) == (40, 0, 0)
     assert [letter.context["full"] for letter in letters(session, Kind.REFUNDED)] == [False] * 4
@@ -138,7 +138,7 @@ def test_several_partial_refunds_add_up_to_a_full_one(
 def test_a_part_refunded_order_can_be_posted(
     session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
 ):
-    refunds.perform(session, gateway, ask(session, order, 100, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, 100, now), now)
     post(session, order, now)
     assert state(session, order) == (PaymentState.PART_REFUNDED, FulfilmentState.POSTED)
     assert differences(session) == []
@@ -149,7 +149,7 @@ def test_a_full_refund_after_posting_gives_no_copies_back(
 ):
     post(session, order, now)
     assert counters(session, catalogue.paperback) == (39, 0, 0)
-    refunds.perform(session, gateway, ask(session, order, TOTAL, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, TOTAL, now), now)
     assert state(session, order) == (PaymentState.REFUNDED, FulfilmentState.POSTED)
     assert counters(session, catalogue.paperback) == (39, 0, 0)
     assert differences(session) == []
@@ -192,7 +192,7 @@ def test_two_workers_performing_one_refund_do_it_once(
 ):
     refund = ask(session, order, 1000, now)
     session.rollback()
-    found = at_once(app, 6, lambda s, _: refunds.perform(s, gateway, refund, now))
+    found = at_once(app, 6, lambda s, _: refund_calls.perform(s, gateway, refund, now))
     assert found == [None] * 6
     assert gateway.calls.count("refund") == 1
     assert [each.amount for each in gateway.refunds.values()] == [1000]
@@ -208,14 +208,14 @@ def test_a_refund_that_somebody_has_in_hand_is_left_alone(
     def slow(*words: object) -> RefundFacts:
         asked.append(words)
         if len(asked) == 1:
-            assert refunds.due(session, now) == []
+            assert refund_calls.due(session, now) == []
             with Session(session.get_bind()) as other:
-                refunds.perform(other, gateway, refund, now)
+                refund_calls.perform(other, gateway, refund, now)
         return FakeGateway.refund(gateway, *words)  # type: ignore[arg-type]
 
     gateway.refund = slow  # type: ignore[method-assign, assignment]
     try:
-        refunds.perform(session, gateway, refund, now)
+        refund_calls.perform(session, gateway, refund, now)
     finally:
         del gateway.refund
     assert len(asked) == 1
@@ -234,7 +234,7 @@ def test_posting_against_refunding_one_of_them_wins(
             transact(s, fulfilment.post, order_id, "", "", ADMIN, now)
             return "posted"
         refund = transact(s, refunds.ask, payment_id, TOTAL, REASON, ADMIN, now)
-        refunds.perform(s, gateway, refund.id, now)
+        refund_calls.perform(s, gateway, refund.id, now)
         return "refunded"
 
     found = at_once(app, 4, work)
@@ -269,14 +269,14 @@ def test_a_refund_whose_answer_was_lost_is_asked_for_again_with_its_key_and_made
     refund = ask(session, order, TOTAL, now)
     getattr(gateway, queue).append(AWAY)
     with pytest.raises(GatewayUnavailable):
-        refunds.perform(session, keyed, refund, now)  # type: ignore[arg-type]
+        refund_calls.perform(session, keyed, refund, now)  # type: ignore[arg-type]
     row = session.get_one(Refund, refund)
     assert (row.state, row.claimed_until) == (RefundState.OWED, None)
     assert row.next_try_at > now
     assert state(session, order) == PAID
-    assert refunds.due(session, now) == []
-    [due] = refunds.due(session, now + HOUR)
-    refunds.perform(session, keyed, due, now + HOUR)  # type: ignore[arg-type]
+    assert refund_calls.due(session, now) == []
+    [due] = refund_calls.due(session, now + HOUR)
+    refund_calls.perform(session, keyed, due, now + HOUR)  # type: ignore[arg-type]
     assert state(session, order) == REFUNDED
     assert len(gateway.refunds) == 1
     assert set(keys) == {row.key}
@@ -300,13 +300,13 @@ def test_a_refund_whose_worker_died_after_the_call_is_found_even_when_the_key_is
     gateway.refund = call_and_die  # type: ignore[method-assign, assignment]
     try:
         with pytest.raises(Killed):
-            refunds.perform(session, gateway, refund, now)
+            refund_calls.perform(session, gateway, refund, now)
     finally:
         del gateway.refund
-    assert refunds.due(session, now) == []  # somebody still has it in hand, for all anybody knows
+    assert refund_calls.due(session, now) == []  # somebody still has it in hand, for all anybody knows
     gateway._by_key.clear()  # a day later the provider has forgotten the key
-    [due] = refunds.due(session, now + 25 * HOUR)
-    refunds.perform(session, gateway, due, now + 25 * HOUR)
+    [due] = refund_calls.due(session, now + 25 * HOUR)
+    refund_calls.perform(session, gateway, due, now + 25 * HOUR)
     assert [each.amount for each in gateway.refunds.values()] == [1000]
     assert state(session, order)[0] is PaymentState.PART_REFUNDED
 
@@ -317,7 +317,7 @@ def test_a_refund_the_provider_refuses_waits_for_a_person(
     make_admin(session)
     refund = ask(session, order, TOTAL, now)
     gateway.before.append(GatewayRefused("charge_disputed", "no"))
-    refunds.perform(session, gateway, refund, now)
+    refund_calls.perform(session, gateway, refund, now)
     row = session.get_one(Refund, refund)
     assert (row.state, row.failure) == (RefundState.FAILED, "charge_disputed")
     assert state(session, order) == PAID
@@ -334,7 +334,7 @@ def test_a_refund_that_was_already_made_in_the_dashboard_is_no_trouble(
 ):
     refund = ask(session, order, TOTAL, now)
     gateway.refund_in_dashboard(payments(session)[0].intent_id, TOTAL)
-    refunds.perform(session, gateway, refund, now)
+    refund_calls.perform(session, gateway, refund, now)
     assert [(row.state, row.failure) for row in rows(session)] == [
         (RefundState.FAILED, "charge_already_refunded"),
         (RefundState.SUCCEEDED, ""),
@@ -384,10 +384,10 @@ def test_a_refund_may_be_pending_then_succeed_then_fail(
 def test_a_refund_that_failed_can_be_made_anew(
     session: Session, catalogue: Catalogue, order: Order, gateway: FakeGateway, now: datetime
 ):
-    refunds.perform(session, gateway, ask(session, order, TOTAL, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, TOTAL, now), now)
     gateway.fail_refund(next(iter(gateway.refunds)))
     refunds.learn(session, gateway, payments(session)[0].intent_id, now)
-    refunds.perform(session, gateway, ask(session, order, TOTAL, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, TOTAL, now), now)
     assert state(session, order) == REFUNDED
     assert [row.state for row in rows(session)] == [RefundState.FAILED, RefundState.SUCCEEDED]
     assert len({row.key for row in rows(session)}) == 2
@@ -399,7 +399,7 @@ def test_one_of_two_refunds_failing_leaves_the_other(
     session: Session, catalogue: Catalogue, order: Order, gateway: FakeGateway, now: datetime
 ):
     for part in (1000, 1550):
-        refunds.perform(session, gateway, ask(session, order, part, now), now)
+        refund_calls.perform(session, gateway, ask(session, order, part, now), now)
     assert state(session, order) == REFUNDED
     gateway.fail_refund(next(iter(gateway.refunds)))
     refunds.learn(session, gateway, payments(session)[0].intent_id, now)
@@ -479,7 +479,7 @@ def test_the_refund_of_an_order_nobody_knows_is_kept(
         "cs_orphan", False, "complete", True, payment.currency, 100, 0, 100, "pi_orphan", "ch_orphan", ""
     )
     refund = transact(session, refunds.ask, orphan.id, 100, REASON, ADMIN, now)
-    refunds.perform(session, gateway, refund.id, now)
+    refund_calls.perform(session, gateway, refund.id, now)
     assert [row.state for row in rows(session)] == [RefundState.SUCCEEDED]
     assert gateway.left("pi_orphan") == 0
     assert state(session, order) == PAID
@@ -489,7 +489,7 @@ def test_an_older_list_of_refunds_does_not_undo_a_newer_one(
     session: Session, catalogue: Catalogue, order: Order, now: datetime, gateway: FakeGateway
 ):
     """Listed as succeeded; before that is applied, the refund fails and somebody else applies it."""
-    refunds.perform(session, gateway, ask(session, order, TOTAL, now), now)
+    refund_calls.perform(session, gateway, ask(session, order, TOTAL, now), now)
     [made] = gateway.refunds.values()
     turn(gateway, made, "pending")
     refunds.learn(session, gateway, made.intent_id, now)
@@ -527,3 +527,60 @@ def turn(gateway: FakeGateway, made: RefundFacts, status: str) -> None:
     """Give a refund another status at the provider."""
     fields = {name: getattr(made, name) for name in ("provider_id", "intent_id", "amount", "metadata", "created")}
     gateway.refunds[made.provider_id] = RefundFacts(**fields, status=status)
+
+
+def test_a_refund_of_a_payment_that_stripe_does_not_know_is_tried_less_and_less_often(
+    session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    """After a move to another account, say, nothing but the lease would stand between two tries."""
+    asked = ask(session, order, 100, now)
+    unknown = GatewayRefused("resource_missing", "no such payment")
+    pauses, at = [], now
+    for _ in range(9):
+        gateway.before.extend([unknown] * 2)
+        with pytest.raises(GatewayRefused):
+            refund_calls.perform(session, gateway, asked, at)
+        gateway.before.clear()
+        session.expire_all()
+        [row] = rows(session)
+        assert (row.state, row.failure, row.claimed_until) == (RefundState.OWED, "resource_missing", None)
+        assert row.next_try_at is not None
+        pauses.append(row.next_try_at - at)
+        assert refund_calls.due(session, row.next_try_at - timedelta(seconds=1)) == []
+        at = row.next_try_at
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (timedelta(minutes=1), HOUR)
+    refund_calls.perform(session, gateway, asked, at)
+    session.expire_all()
+    assert [(row.state, row.failure) for row in rows(session)] == [(RefundState.SUCCEEDED, "")]
+    assert differences(session) == []
+
+
+def test_a_list_that_was_not_answered_after_the_refund_does_not_leave_it_claimed(
+    session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    asked = ask(session, order, 100, now)
+    gateway.before.extend([None, AWAY])
+    with pytest.raises(GatewayUnavailable):
+        refund_calls.perform(session, gateway, asked, now)
+    session.expire_all()
+    assert rows(session)[0].claimed_until is None
+    refund_calls.perform(session, gateway, asked, now + HOUR)
+    session.expire_all()
+    assert [row.state for row in rows(session)] == [RefundState.SUCCEEDED]
+    assert len(gateway.refunds) == 1
+
+
+@pytest.mark.parametrize("amount", [TOTAL, 50])
+def test_a_refund_that_had_failed_before_anybody_heard_of_it_ends_as_one_that_was_seen(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime, amount: int
+):
+    made = gateway.refund_in_dashboard(payments(session)[0].intent_id, amount)
+    gateway.fail_refund(made.provider_id)
+    refunds.learn(session, gateway, payments(session)[0].intent_id, now)
+    session.refresh(order)
+    assert (order.payment_state, order.needs_attention) == (PaymentState.PAID, True)
+    posted = FulfilmentState.CANCELLED if amount == TOTAL else FulfilmentState.TO_POST
+    assert order.fulfilment_state is posted
+    assert counters(session, catalogue.paperback) == ((40, 0, 0) if amount == TOTAL else (40, 0, 1))
+    assert differences(session) == []

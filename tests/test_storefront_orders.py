@@ -16,7 +16,7 @@ from shop.letters.rendering import Renderer
 from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
-from shop.payments import refunds
+from shop.payments import refund_calls, refunds
 from shop.payments.models import Payment
 from tests.client import Client
 from tests.factories import Catalogue, make_order, make_paid_order, pay
@@ -225,7 +225,7 @@ def test_page_and_letter_tell_what_was_posted_and_what_was_called_off(
     payment = session.scalars(select(Payment)).one().id
     session.rollback()
     asked = transact(session, refunds.ask_copies, payment, {1: 1, 2: 1}, "requested_by_customer", by, at).id
-    refunds.perform(session, gateway, asked, at)
+    refund_calls.perform(session, gateway, asked, at)
     transact(session, lambda s: fulfilment.post(s, order_id, "Royal Mail", "", by, at))
 
     page = client.get(f"/{market}/orders/{order.token}").page.text.replace("\xa0", " ")

@@ -30,7 +30,7 @@ from shop.errors import GatewayRefused, GatewayUnavailable
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, inbox, reconciliation, refunds, settling
+from shop.payments import checkouts, inbox, reconciliation, refund_calls, refunds, settling
 from shop.payments.models import AttemptState
 from shop.payments.stripe_gateway import StripeGateway
 from shop.trader import trader
@@ -148,7 +148,7 @@ def test_every_call_the_shop_makes_has_only_parameters_that_stripe_knows(
     sandbox.pay(checkouts.pay_page(session, gateway, order.id, SHOP, now))
     assert settling.refresh(session, gateway, order.id, now)
     refund = transact(session, refunds.ask, payments(session)[0].id, 50, "paid_twice", ADMIN, now)
-    refunds.perform(session, gateway, refund.id, now)
+    refund_calls.perform(session, gateway, refund.id, now)
     other = make_order(session, now=now)
     checkouts.pay_page(session, gateway, other.id, SHOP, now)
     checkouts.cancel(session, gateway, other.id, timeline.BUYER, now)
@@ -396,9 +396,9 @@ def test_a_refund_whose_answer_was_lost_is_made_once(
     refund = transact(session, refunds.ask, payments(session)[0].id, 1000, "", ADMIN, now)
     sandbox.control("faults", {"after": 3, "status": 0})
     with pytest.raises(GatewayUnavailable):
-        refunds.perform(session, gateway, refund.id, now)
+        refund_calls.perform(session, gateway, refund.id, now)
     sandbox.control("faults", {})
-    refunds.perform(session, gateway, refund.id, now + timedelta(minutes=5))
+    refund_calls.perform(session, gateway, refund.id, now + timedelta(minutes=5))
     assert [each.amount for each in gateway.refunds_of(payments(session)[0].intent_id)] == [1000]
     assert [row.amount for row in rows(session)] == [1000]
     assert story(session, order)[-1] == "refunded"

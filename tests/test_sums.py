@@ -23,7 +23,7 @@ from shop.money import Currency, Money
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.numbers import ALPHABET, PREFIX, check_character, read_number
-from shop.payments import arrivals, checkouts, copies, ledger, refunds
+from shop.payments import arrivals, checkouts, copies, ledger, refund_calls, refunds
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Payment
 from shop.payments.stripe_gateway import StripeGateway
@@ -235,7 +235,7 @@ def test_copies_given_back_in_any_portions_come_to_what_was_paid(
         books = sum(line.unit_amount * take.get(line.position, 0) for line in order.lines)
         assert asked.amount == books + (order.postage_amount if last else 0)
         assert back <= paid
-        refunds.perform(session, gateway, asked.id, now)
+        refund_calls.perform(session, gateway, asked.id, now)
         session.refresh(order)
         if last:
             break
@@ -268,7 +268,7 @@ def test_never_more_goes_back_than_came(
             assert amount > left
             continue
         assert amount <= left
-        refunds.perform(session, gateway, asked.id, now)
+        refund_calls.perform(session, gateway, asked.id, now)
         if turn in fails:
             gateway.fail_refund(str(session.get_one(type(asked), asked.id, populate_existing=True).provider_id))
             refunds.learn(session, gateway, intent, now)

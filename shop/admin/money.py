@@ -16,8 +16,8 @@ from shop.errors import GatewayError, WrongState
 from shop.extensions import db, gateway, now
 from shop.markets import write_money
 from shop.orders.lifecycle import PaymentState
-from shop.payments import comparison, copies, orphans
-from shop.payments.models import Payment, Refund, RefundState
+from shop.payments import comparison, copies, orphans, refund_calls, repetition
+from shop.payments.models import Dispute, Payment, Refund, RefundState
 
 UNCONFIRMED_REFUNDS = Refund.state.in_((RefundState.OWED, RefundState.PENDING))
 SHOWN = 200
@@ -43,10 +43,12 @@ def money_page() -> ResponseReturnValue:
         .limit(SHOWN)
     )
     orphans = session.scalars(select(Payment).where(ownerless()).order_by(Payment.id).limit(SHOWN))
+    disputes = session.scalars(select(Dispute).join(Payment).where(Payment.order_id.is_(None)))
     return render_template(
         "admin/money.html",
         underway=list(underway),
         orphans=list(orphans),
+        disputes=list(disputes),
         last=comparison.latest(session),
         comparisons=comparison.lately(session, COMPARISONS),
     )
@@ -71,6 +73,23 @@ def rebuild(payment_id: int) -> ResponseReturnValue:
             flash(_("The order was rebuilt, but its copies are gone: the money goes back."), "warning")
         return redirect(url_for("admin.order_page", number=order.number), code=303)
     return redirect(url_for("admin.money_page"), code=303)
+
+
+@desk.post("/refunds/<int:refund_id>/again")
+def refund_again(refund_id: int) -> ResponseReturnValue:
+    """Give back once more what a refund that failed was to give back."""
+    session, actor, at = db.session(), person().actor, now()
+    found = session.get(Refund, refund_id) if refund_id < 2**31 else None
+    if found is None:
+        abort(404)
+    payment_id = found.payment_id
+    made_id = transact(session, lambda s: repetition.again(s, refund_id, actor, at).id)
+    try:
+        refund_calls.perform(session, gateway(), made_id, at)
+    except GatewayError:
+        session.rollback()  # the row stays owed, and the worker tries again
+    tell(session.get_one(Refund, made_id, populate_existing=True))
+    return redirect(back_from(find_payment(payment_id)), code=303)
 
 
 @desk.post("/refunds/<int:refund_id>/back")

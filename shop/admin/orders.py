@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flask import abort, render_template, request
@@ -20,7 +20,7 @@ from shop.orders import numbers
 from shop.orders.folding import fold
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order
-from shop.payments import ledger, refunds
+from shop.payments import ledger, refunds, repetition
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
 
@@ -60,6 +60,8 @@ class Received:
     left: int
     movements: Sequence[LedgerEntry] = ()
     """Those of Stripe's account, with fee and net."""
+    repeatable: Collection[int] = ()
+    """Ids of refunds that failed and can be asked for again."""
 
     @property
     def is_surplus(self) -> bool:
@@ -115,10 +117,7 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
     page = render_template(
         "admin/order.html",
         order=order,
-        payments=[
-            Received(each, each.refunds, refunds.refundable(session, each), ledger.of_payment(session, each.id))
-            for each in received
-        ],
+        payments=[_received(session, each) for each in received],
         letters=list(letters),
         disputes=list(disputes),
         attempts=list(attempts),
@@ -132,4 +131,5 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
 
 def _received(session: Session, payment: Payment) -> Received:
     left = refunds.refundable(session, payment)
-    return Received(payment, payment.refunds, left, ledger.of_payment(session, payment.id))
+    repeatable = {each.id for each in payment.refunds if repetition.is_possible(session, each, left)}
+    return Received(payment, payment.refunds, left, ledger.of_payment(session, payment.id), repeatable)

@@ -19,7 +19,7 @@ from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.extensions import db, gateway, now
 from shop.money import Money
 from shop.orders.lifecycle import FulfilmentState
-from shop.payments import copies, refunds
+from shop.payments import copies, disputes, refund_calls, refunds
 from shop.payments.models import Payment, PaymentRole, Refund
 
 
@@ -76,7 +76,7 @@ def refund(payment_id: int) -> ResponseReturnValue:
     except WrongState:
         return _confirmation(find_payment(payment_id), 409, _("What can be refunded has changed meanwhile."))
     try:
-        refunds.perform(session, gateway(), refund_id, at)
+        refund_calls.perform(session, gateway(), refund_id, at)
     except GatewayUnavailable:
         session.rollback()
     except GatewayRefused as error:
@@ -127,7 +127,8 @@ def _confirmation(
 ) -> tuple[str, int]:
     session, order = db.session(), payment.order
     left = Money(refunds.refundable(session, payment), payment.currency)
-    if order is not None and order.disputed:
+    disputed = disputes.stand(session, payment, order)
+    if disputed:
         status, problem = 409, _("The buyer’s bank disputes this payment. Answer it in Stripe’s dashboard first.")
     elif left.amount <= 0 and not problem:
         status, problem = 409, _("Nothing of this payment is left to refund.")
@@ -148,6 +149,7 @@ def _confirmation(
         reasons=REFUND_REASONS,
         typed=request.values.get("sum", ""),
         back=back_from(payment),
+        disputed=disputed,
         problem=problem,
     )
     return page, status

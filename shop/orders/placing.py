@@ -18,7 +18,7 @@ from shop.database import add_once, mark_locked
 from shop.markets import Market
 from shop.orders import timeline
 from shop.orders.lifecycle import PaymentState
-from shop.orders.models import Buyer, Order, OrderLine
+from shop.orders.models import Buyer, Order, OrderLine, Worry
 from shop.orders.numbers import new_number, read_number
 
 OVER = (PaymentState.EXPIRED, PaymentState.CANCELLED, PaymentState.FAILED)
@@ -133,10 +133,14 @@ def expire(session: Session, order: Order, now: datetime) -> None:
 
 
 def let_go(session: Session, order: Order, now: datetime) -> None:
-    """Give an order's held copies back."""
+    """Give an order's held copies back; those that it lacked are promised to nobody any more."""
     if order.holding:
         stock.release(session, order.copies, order.id, str(timeline.SYSTEM), now)
         order.holding, order.visitor = False, ""
+    if order.needs_attention:
+        for concern in order.concerns:
+            if concern.worry is Worry.COPIES_MISSING:
+                timeline.settle_worry(session, order, concern, timeline.SYSTEM, now)
 
 
 def by_token(session: Session, token: str) -> Order | None:

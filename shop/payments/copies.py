@@ -79,9 +79,28 @@ def attach_rest(session: Session, order: Order, refund: Refund) -> None:
     attach(session, order, refund, refundable(session, order))
 
 
+def hand_over(session: Session, order: Order, failed: Refund, refund: Refund) -> None:
+    """Let a refund be about the copies of the failed one that it repeats; what is back on the shelf stays there.
+
+    Raises ``WrongState`` when another refund has taken them meanwhile. The order must be locked.
+    """
+    left = refundable(session, order)
+    if any(line.returned_at is None and line.quantity > left.get(line.position, 0) for line in failed.lines):
+        raise WrongState(f"the copies of refund {failed.id} were taken by another")
+    moved = update(RefundLine).where(RefundLine.refund_id == failed.id)
+    if order.fulfilment_state is FulfilmentState.POSTED:
+        away = moved.where(RefundLine.returned_at.is_(None)).values(posted=True)
+        session.execute(away.execution_options(synchronize_session=False))
+    for line in list(failed.lines):
+        session.expunge(line)  # its key changes
+    session.execute(moved.values(refund_id=refund.id).execution_options(synchronize_session=False))
+    session.refresh(failed, ["lines"])
+    session.refresh(refund, ["lines"])
+
+
 def call_off(session: Session, order: Order, refund: Refund, now: datetime) -> bool:
     """Give the unposted copies of a refund back to sale, now that the provider has confirmed it; once."""
-    lines = [line for line in refund.lines if not line.posted and line.returned_at is None]
+    lines = [line for line in refund.lines if line.to_call_off]
     if not lines or order.fulfilment_state is not FulfilmentState.TO_POST:
         return False
     for line in lines:
@@ -89,6 +108,16 @@ def call_off(session: Session, order: Order, refund: Refund, now: datetime) -> b
     copies = {line.position: line.quantity for line in lines}
     fulfilment.call_off_copies(session, order, copies, timeline.SYSTEM, now)
     return True
+
+
+def call_off_unseen(session: Session, order: Order, refund: Refund, now: datetime, *, whole: bool) -> None:
+    """A refund that had failed before anybody heard of it ends as one that was seen under way: nothing is posted.
+
+    ``whole``: it was of all that was left.
+    """
+    call_off(session, order, refund, now)
+    if whole and order.fulfilment_state is FulfilmentState.TO_POST:
+        fulfilment.call_off(session, order, timeline.SYSTEM, now)
 
 
 def put_back(session: Session, refund_id: int, actor: Actor, now: datetime) -> int:

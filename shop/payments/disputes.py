@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from shop.database import lock, transact
@@ -15,12 +15,9 @@ from shop.letters.models import Kind
 from shop.orders import placing, timeline
 from shop.orders.models import Order, Worry
 from shop.payments.gateway import DisputeFacts, PaymentGateway
-from shop.payments.models import Dispute, Payment
+from shop.payments.models import HARMLESS, Dispute, Payment
 
 OVER = ("won", "lost", "warning_closed", "prevented")
-HARMLESS = ("won", "warning_closed", "prevented")
-"""The money stays here (Stripe, "Dispute object", status)."""
-
 TO_ANSWER = ("warning_needs_response", "needs_response", "appeal_needs_response")
 
 LOOKS = 4
@@ -107,6 +104,13 @@ def follow(session: Session, order: Order, payment: Payment, now: datetime) -> N
     _mark(session, order)
 
 
+def stand(session: Session, payment: Payment, order: Order | None) -> bool:
+    """Whether the buyer's bank asks for the money, or has taken it: then nothing can be given back of it."""
+    if order is not None:
+        return order.disputed
+    return session.scalar(_standing(Dispute.payment_id == payment.id)) is not None
+
+
 def _stop(session: Session, order: Order, row: Dispute, now: datetime) -> None:
     timeline.note(session, order, "dispute_opened", timeline.STRIPE, now, status=row.status)
     timeline.worry(session, order, Worry.DISPUTE, now, cause=row.provider_id, due_by=_due(row))
@@ -118,10 +122,11 @@ def _due(row: Dispute) -> str:
 
 def _mark(session: Session, order: Order) -> None:
     session.flush()
-    standing = (
-        select(Dispute.id).join(Payment).where(Payment.order_id == order.id, Dispute.status.not_in(HARMLESS))
-    )
-    order.disputed = session.scalar(standing.limit(1)) is not None
+    order.disputed = session.scalar(_standing(Payment.order_id == order.id)) is not None
+
+
+def _standing(of: ColumnElement[bool]) -> Select[int]:
+    return select(Dispute.id).join(Payment).where(of, Dispute.status.not_in(HARMLESS)).limit(1)
 
 
 def _tell_of_ownerless(

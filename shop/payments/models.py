@@ -133,6 +133,8 @@ class Refund(Base):
     claimed_until: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
+    repeats_id: Mapped[int | None] = mapped_column(ForeignKey("refund.id"), unique=True)
+    """The failed refund that this one repeats; each is repeated once."""
     payment: Mapped[Payment] = relationship(back_populates="refunds")
     lines: Mapped[list[RefundLine]] = relationship(order_by="RefundLine.position", lazy="selectin")
 
@@ -160,6 +162,14 @@ class RefundLine(Base):
     """They had left the house when the refund was asked for."""
     returned_at: Mapped[datetime | None]
     """When they went back to sale: by themselves if they had not been posted, else when somebody had them back."""
+
+    @property
+    def to_call_off(self) -> bool:
+        return not self.posted and self.returned_at is None
+
+
+HARMLESS = ("won", "warning_closed", "prevented")
+"""Dispute statuses with which the money stays here (Stripe, "Dispute object", status)."""
 
 
 class Dispute(Base):

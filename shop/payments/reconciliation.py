@@ -18,7 +18,7 @@ from shop.errors import GatewayRefused
 from shop.money import Currency
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, comparison, disputes, inbox, ledger, refunds, settling
+from shop.payments import checkouts, comparison, disputes, inbox, ledger, refund_calls, refunds, settling
 from shop.payments.comparison import Found, Report
 from shop.payments.gateway import CheckoutFacts, PaymentGateway, RefundFacts
 from shop.payments.models import (
@@ -36,6 +36,10 @@ BATCH = 500
 OVERLAP = timedelta(hours=25)
 REFUND_MEMORY = timedelta(days=90)
 """So long after it was made a refund may still fail (Stripe, "Refunds", failed refunds)."""
+DISPUTE_MEMORY = timedelta(days=180)
+"""So long after it was closed a dispute is read again: a lost one may be appealed or withdrawn by the buyer (Stripe,
+"Pre-arbitration and arbitration"). The card networks give at most 45 days to answer and 45 more to go to arbitration,
+and nobody promises when Stripe hears of it: twice that."""
 EVENT_MEMORY = timedelta(days=29)
 """The provider lists events for 30 days."""
 
@@ -74,9 +78,9 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
 
 def _owed(session: Session, gateway: PaymentGateway, now: datetime, report: Report) -> None:
     """Make the refunds that are owed, those included that this run has found out about."""
-    for refund_id in refunds.due(session, now):
+    for refund_id in refund_calls.due(session, now):
         with report.known_there(f"refund {refund_id}"):
-            refunds.perform(session, gateway, refund_id, now)
+            refund_calls.perform(session, gateway, refund_id, now)
             report.applied.append(f"refund {refund_id}")
 
 
@@ -271,7 +275,9 @@ def _refund_sums(
 
 
 def _disputes(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
-    open_here = select(Dispute.provider_id).where(Dispute.closed_at.is_(None))
+    open_here = select(Dispute.provider_id).where(
+        or_(Dispute.closed_at.is_(None), Dispute.closed_at >= now - DISPUTE_MEMORY)
+    )
     found = dict.fromkeys(_ids(session, open_here))
     for facts in gateway.disputes_since(start):
         found[facts.provider_id] = None

@@ -6,17 +6,16 @@ What has gone back is always set from the provider's list of a payment's refunds
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.database import lock, transact
-from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
+from shop.errors import GatewayUnavailable, WrongState
 from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.orders import fulfilment, placing, timeline
@@ -25,11 +24,10 @@ from shop.orders.models import Order, Worry
 from shop.orders.snapshot import money_fact, order_facts
 from shop.orders.timeline import Actor
 from shop.payments import copies as refunded_copies
+from shop.payments import disputes
 from shop.payments.copies import DEAD, Copies
 from shop.payments.gateway import PaymentGateway, RefundFacts
 from shop.payments.models import Payment, PaymentRole, Refund, RefundSource, RefundState
-
-log = logging.getLogger(__name__)
 
 STATES = {
     "pending": RefundState.PENDING,
@@ -40,7 +38,6 @@ STATES = {
 }
 BACK = (RefundState.PENDING, RefundState.SUCCEEDED)
 """The money is on its way to the buyer."""
-LEASE = timedelta(minutes=3)
 LOOKS = 4
 
 
@@ -59,6 +56,7 @@ def ask(
     now: datetime,
     *,
     copies: Copies | None = None,
+    repeats: Refund | None = None,
 ) -> Refund:
     """Decide a refund of so many minor units; the provider is told afterwards, by ``perform``.
 
@@ -70,7 +68,7 @@ def ask(
     lock(session, Payment, payment_id)
     if payment.order_id != (order.id if order else None):
         raise WrongState("an order was rebuilt for the payment meanwhile")
-    if order is not None and order.disputed:
+    if disputes.stand(session, payment, order):
         raise WrongState("a disputed payment cannot be refunded")
     left = refundable(session, payment)
     if not 0 < amount <= left:
@@ -81,15 +79,18 @@ def ask(
         raise WrongState(f"{amount} is not the price of these copies")
     refund = _row(payment, amount, reason, RefundSource.ADMIN, now)
     refund.asked_by = actor.name
+    refund.repeats_id = repeats.id if repeats else None
     session.add(refund)
     session.flush()
     if order is not None:
         if payment.role is PaymentRole.ORDER:
-            if copies:
+            if repeats is not None:
+                refunded_copies.hand_over(session, order, repeats, refund)
+            elif copies:
                 refunded_copies.attach(session, order, refund, copies)
             elif amount == left:
                 refunded_copies.attach_rest(session, order, refund)
-            _mark_refunding(session, order, payment)
+            mark_refunding(session, order, payment)
         currency = payment.currency.value
         timeline.note(
             session, order, "refund_asked", actor, now, refund=refund.id, amount=amount, currency=currency
@@ -141,89 +142,6 @@ def _row(payment: Payment, amount: int, reason: str, source: RefundSource, now: 
         asked_at=now,
         next_try_at=now,
     )
-
-
-def due(session: Session, now: datetime) -> list[int]:
-    """Ids of refunds that the provider has not confirmed and nobody is working on."""
-    waiting = (
-        select(Refund.id)
-        .where(
-            Refund.state == RefundState.OWED,
-            or_(Refund.next_try_at.is_(None), Refund.next_try_at <= now),
-            or_(Refund.claimed_until.is_(None), Refund.claimed_until <= now),
-        )
-        .order_by(Refund.id)
-    )
-    found = list(session.scalars(waiting))
-    session.rollback()
-    return found
-
-
-def perform(session: Session, gateway: PaymentGateway, refund_id: int, now: datetime) -> None:
-    """Tell the provider about a decided refund and apply his answer.
-
-    Raises ``GatewayUnavailable`` when the outcome is unknown: the row stays owed and is tried again later.
-    """
-
-    def claim(s: Session) -> tuple[str, str, int, str, int] | None:
-        refund = lock(s, Refund, refund_id)
-        if refund is None or refund.state is not RefundState.OWED:
-            return None
-        if refund.claimed_until is not None and refund.claimed_until > now:
-            return None
-        refund.claimed_until = now + LEASE
-        refund.tries += 1
-        return refund.key, refund.payment.intent_id, refund.amount, refund.reason, refund.tries
-
-    claimed = transact(session, claim)
-    if claimed is None:
-        return
-    key, intent_id, amount, reason, tries = claimed
-    try:
-        # The provider forgets keys after 24 hours: what an earlier try has done is looked for in his list.
-        known = tries > 1 and any(facts.metadata.get("refund") == key for facts in gateway.refunds_of(intent_id))
-        if not known:
-            gateway.refund(key, intent_id, amount, _stripe_reason(reason), {"refund": key})
-    except GatewayRefused as error:
-        log.warning("refund %s was refused: %s", refund_id, error)
-        refused = error.code
-        learn(session, gateway, intent_id, now, also=lambda s: _refused(s, refund_id, refused, now))
-        return
-    except GatewayUnavailable:
-        transact(session, _later, refund_id, now)
-        raise
-    learn(session, gateway, intent_id, now)
-
-
-def _stripe_reason(reason: str) -> str:
-    """The provider knows three reasons only; ``duplicate`` and ``requested_by_customer`` are ours to use."""
-    return {Worry.PAID_TWICE.value: "duplicate"}.get(reason, "requested_by_customer")
-
-
-def _later(session: Session, refund_id: int, now: datetime) -> None:
-    refund = session.get_one(Refund, refund_id)
-    refund.claimed_until = None
-    refund.next_try_at = now + timedelta(seconds=min(30 * 2 ** min(refund.tries, 10), 3600))
-
-
-def _refused(session: Session, refund_id: int, code: str, now: datetime) -> None:
-    """The provider will not do it: unless his list says that it is done, a person must look.
-
-    The order must be locked.
-    """
-    refund = session.get_one(Refund, refund_id)
-    if refund.state is not RefundState.OWED:
-        return
-    refund.state, refund.failure, refund.finished_at = RefundState.FAILED, code, now
-    order = refund.payment.order
-    if order is None:
-        return
-    if refund.payment.role is PaymentRole.ORDER:
-        session.flush()
-        _mark_refunding(session, order, refund.payment)
-    timeline.note(session, order, "refund_refused", timeline.STRIPE, now, refund=refund.id, code=code)
-    if refundable(session, refund.payment) > 0:
-        timeline.worry(session, order, Worry.REFUND_FAILED, now, cause=f"refund:{refund.id}", code=code)
 
 
 def learn(
@@ -332,7 +250,8 @@ def _bring(
             _write(session, order, payment, row, Kind.REFUNDED, now)
     elif state in DEAD and before not in DEAD:
         if before not in BACK and payment.role is PaymentRole.ORDER:
-            _called_off_meanwhile(session, order, payment, row, now)
+            whole = row.amount == refundable(session, payment)
+            refunded_copies.call_off_unseen(session, order, row, now, whole=whole)
         timeline.note(session, order, "refund_failed", timeline.STRIPE, now, **entry, why=facts.failure)
         cause = f"refund:{row.id}"
         timeline.worry(
@@ -349,18 +268,10 @@ def _bring(
     return True
 
 
-def _called_off_meanwhile(session: Session, order: Order, payment: Payment, row: Refund, now: datetime) -> None:
-    """A refund that had failed before anybody heard of it ends as one that was seen under way: nothing is posted."""
-    refunded_copies.call_off(session, order, row, now)
-    whole = row.amount == refundable(session, payment)
-    if whole and order.fulfilment_state is FulfilmentState.TO_POST:
-        fulfilment.call_off(session, order, timeline.SYSTEM, now)
-
-
 def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund], now: datetime) -> bool:
     """Set an order's payment state from what has gone back of its payment; all of it ends an unposted order."""
     back = sum(row.amount for row in rows if row.state in BACK)
-    _mark_refunding(session, order, payment)
+    mark_refunding(session, order, payment)
     state = order.payment_state
     if back >= payment.amount:
         action = Action.REFUND_ALL if state is not PaymentState.REFUNDED else None
@@ -378,12 +289,12 @@ def _reckon(session: Session, order: Order, payment: Payment, rows: list[Refund]
     return True
 
 
-def _mark_refunding(session: Session, order: Order, payment: Payment) -> None:
+def mark_refunding(session: Session, order: Order, payment: Payment) -> None:
     """Keep an order from being posted while a refund of all that is left, or of its unposted copies, is owed."""
     owed = select(Refund).where(Refund.payment_id == payment.id, Refund.state == RefundState.OWED)
     rows = list(session.scalars(owed))
     whole = bool(rows) and refundable(session, payment) <= 0
-    order.refunding = whole or any(not line.posted for row in rows for line in row.lines)
+    order.refunding = whole or any(line.to_call_off for row in rows for line in row.lines)
 
 
 def _write(session: Session, order: Order, payment: Payment, row: Refund, kind: Kind, now: datetime) -> None:

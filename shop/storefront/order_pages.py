@@ -25,11 +25,12 @@ from shop.payments import checkouts, settling
 from shop.payments.models import Payment, Refund, RefundState
 from shop.storefront.order_form import once, one_line
 from shop.storefront.ordering import Answer, lead_to_payment
-from shop.storefront.wording import STATES, state_of
+from shop.storefront.wording import STATES, Standing, state_of
 
 WINDOW = timedelta(minutes=10)
 LINKS_PER_VISITOR = 10
 UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
+UNPAID = (Standing.TO_PAY, Standing.CONFIRMING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
 
 
@@ -103,7 +104,8 @@ def show_order(token: str) -> Answer:
             words=STATES[state],
             refunds=refunds,
             RefundState=RefundState,
-            may_pay=order.payment_state is PaymentState.AWAITING and not (returned and not answered),
+            may_pay=state in UNPAID and not order.needs_attention and not (returned and not answered),
+            may_cancel=state in (*UNPAID, Standing.SHORT),
             over=order.payment_state in placing.OVER,
             again={**{line.slug: line.quantity for line in order.lines}, "country": order.country},
             noindex=True,

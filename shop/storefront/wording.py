@@ -16,6 +16,10 @@ class Standing(enum.StrEnum):
     """Where an order stands for its buyer: payment and parcel in one word."""
 
     TO_PAY = "to_pay"
+    SHORT = "short"
+    """Unpaid, and its copies may be missing: nobody can pay before a person has looked."""
+    UNFITTING = "unfitting"
+    """Money has come that does not pay it: a person must look."""
     CONFIRMING = "confirming"
     PROCESSING = "processing"
     PAID = "paid"
@@ -45,6 +49,19 @@ STATES: dict[Standing, Words] = {
         _l("Waiting for payment"),
         _l("Your order has been noted, and the copies are put aside for you. Nothing has been paid yet."),
         _l("Please pay within about forty minutes; after that the copies go back on sale."),
+    ),
+    Standing.SHORT: Words(
+        _l("There may be too few copies"),
+        _l(
+            "Fewer copies lie on the shelf than we thought, so this order cannot be paid just now. Nothing has been "
+            "paid yet."
+        ),
+        _l("We have been told and are looking. You may wait, or cancel the order."),
+    ),
+    Standing.UNFITTING: Words(
+        _l("We are looking at your payment"),
+        _l("Money has arrived that does not fit this order, so the order cannot be paid just now."),
+        _l("We have been told and will write to you. Please do not pay again."),
     ),
     Standing.CONFIRMING: Words(
         _l("The payment is being confirmed"),
