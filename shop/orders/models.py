@@ -187,10 +187,15 @@ class Buyer(Base):
         return [line for line in (self.name, self.line1, self.line2, town) if line]
 
 
+def searchable(name: str, email: str) -> str:
+    """What a buyer is found by, folded."""
+    return fold(f"{name} {email}")
+
+
 @event.listens_for(Buyer, "before_insert")
 @event.listens_for(Buyer, "before_update")
 def _keep_searchable(_mapper: Any, _connection: Any, buyer: Buyer) -> None:
-    buyer.search = fold(f"{buyer.name or ''} {buyer.email or ''}")
+    buyer.search = searchable(buyer.name or "", buyer.email or "")
 
 
 class Shipment(Base):

@@ -155,18 +155,21 @@ def by_number(session: Session, typed: str) -> Order | None:
 
 def locked(session: Session, order_id: int) -> Order:
     """Read an order afresh, its buyer and its lines too, and keep it from changing until the transaction ends."""
-    order = session.scalar(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
+    found = session.scalars(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
+    order = found.unique().one_or_none()
     if order is None:
         raise LookupError(f"no order {order_id}")
     mark_locked(session, order)
     return order
 
 
-# Both rows are locked, so that both are as they are now, however long another transaction was waited for.
+# All rows are locked, so that all are as they are now, however long another transaction was waited for.
 LOCKED = (
     select(Order)
     .join(Order.buyer)
-    .options(contains_eager(Order.buyer))
+    .join(Order.lines)
+    .options(contains_eager(Order.buyer), contains_eager(Order.lines))
     .where(Order.id == bindparam("order_id"))
-    .with_for_update(of=(Order, Buyer))
+    .order_by(OrderLine.position)
+    .with_for_update(of=(Order, Buyer, OrderLine))
 )
