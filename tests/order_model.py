@@ -1,17 +1,18 @@
 """What is promised of an order's two lives, its copies, its money and its letters, as a small model.
 
-It is written from the promises, not from the shop's tables, and knows nothing of rows, locks, keys or retries. It
-looks at the provider in memory as the shop does, only when something makes it look.
+It is written from the promises, not from the shop's tables, and knows nothing of rows, locks or transactions. It looks
+at the provider in memory as the shop does, only when something makes it look.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shop.payments.gateway import CheckoutFacts, DisputeFacts, RefundFacts
-from tests.fake_gateway import FakeGateway
+from tests.order_world import World
 
 OVER = ("expired", "cancelled", "failed")
 WAITING = ("awaiting", "processing")
@@ -19,8 +20,14 @@ COMING = ("pending", "succeeded")
 GONE = ("failed", "cancelled")
 HARMLESS = ("won", "warning_closed", "prevented")
 STATES = {"requires_action": "pending", "canceled": "cancelled"}
-SEARCHED_AFTER = timedelta(minutes=5)
-PAGELESS_AFTER = timedelta(minutes=45)
+LIFE = timedelta(minutes=45)
+"""So long a page may be paid; an order without one waits as long."""
+SHORTEST = timedelta(minutes=31)
+MARGIN = timedelta(minutes=5)
+"""So long after its end a page that nobody has heard of is looked for."""
+PATIENCE = 3
+"""So many pages may be too short-lived for the provider before that is a mistake of the set-up."""
+LONGEST_WAIT = timedelta(hours=1)
 
 
 @dataclass
@@ -33,21 +40,22 @@ class Page:
     state: str = "new"
 
 
-@dataclass
+@dataclass(eq=False)
 class GivenBack:
-    """A refund: of which payment, how much, in which state, about which copies."""
+    """A refund: of which payment, how much, in which state, about which copies; when the provider is told."""
 
     intent: str
     amount: int
+    due: datetime
     state: str = "owed"
     source: str = "ours"
     provider_id: str = ""
-    key: str = ""
-    reason: str = ""
+    tries: int = 0
     copies: dict[int, int] = field(default_factory=dict)
     posted: bool = False
     returned: bool = False
     told: bool = False
+    repeated: bool = False
 
 
 @dataclass
@@ -66,11 +74,14 @@ class Copies:
 
 @dataclass
 class ModelOrder:
+    """An order, or (``lost``) one of which only money is known, since the shop has forgotten it."""
+
     number: str
     lines: dict[int, Copies]
     postage: int
     country: str
     placed_at: datetime
+    lost: bool = False
     payment: str = "awaiting"
     fulfilment: str = "pending"
     held: bool = True
@@ -78,8 +89,10 @@ class ModelOrder:
     pages: list[Page] = field(default_factory=list)
     money: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Payment intent → its role and sum."""
-    worries: list[list[object]] = field(default_factory=list)
-    """Kind, cause, whether it is open."""
+    worries: list[tuple[str, object]] = field(default_factory=list)
+    """Kind and cause."""
+    open: list[tuple[str, object]] = field(default_factory=list)
+    """Those that nobody has settled."""
     disputes: dict[str, str] = field(default_factory=dict)
     letters: Counter[str] = field(default_factory=Counter)
     desk: Counter[str] = field(default_factory=Counter)
@@ -99,12 +112,12 @@ class ModelOrder:
 
     @property
     def attention(self) -> bool:
-        return any(is_open for _, _, is_open in self.worries)
+        return bool(self.open)
 
     @property
     def disagrees(self) -> bool:
         """Money has come that is not what was asked for, and nobody has looked at it."""
-        return any(kind == "amount_differs" and is_open for kind, _, is_open in self.worries)
+        return any(kind == "amount_differs" for kind, _ in self.open)
 
     @property
     def disputed(self) -> bool:
@@ -115,19 +128,28 @@ class ModelOrder:
         """A page of it may still be paid, as far as is known."""
         return any(page.state in ("new", "open") for page in self.pages)
 
-    def worry(self, kind: str, cause: str) -> None:
-        if not any(each[:2] == [kind, cause] for each in self.worries):
-            self.worries.append([kind, cause, True])
+    def worry(self, kind: str, cause: object) -> None:
+        """Somebody must look, once for each cause. What is lost cannot be posted, so it is only told."""
+        if (kind, cause) not in self.worries:
+            self.worries.append((kind, cause))
             self.desk["attention"] += 1
+            if not self.lost:
+                self.open.append((kind, cause))
+
+    def call_off(self) -> None:
+        self.fulfilment, self.allocated = "cancelled", False
 
 
 class Model:
-    """A shop as it should be."""
+    """A shop as it should be. ``key_of`` tells under which random key the shop speaks of a refund to the provider."""
 
-    def __init__(self, world: FakeGateway, shelf: dict[str, int]) -> None:
+    def __init__(self, world: World, shelf: dict[str, int], key_of: Callable[[GivenBack], str]) -> None:
         self.world = world
         self.shelf = dict(shelf)
+        self.key_of = key_of
         self.orders: dict[str, ModelOrder] = {}
+        self.lost: dict[str, ModelOrder] = {}
+        """Orders that the shop has forgotten, by number; one that is rebuilt stands in ``orders`` as well."""
         self.given_back: list[GivenBack] = []
         self.counts = 0
 
@@ -158,21 +180,27 @@ class Model:
         for order in [each for each in newest if each.allocated] + [each for each in newest if each.held]:
             if missing > 0 and order.copies.get(slug):
                 missing -= order.copies[slug]
-                if not any(kind == "copies_missing" and is_open for kind, _, is_open in order.worries):
-                    order.worry("copies_missing", f"count {self.counts}")
+                if not any(kind == "copies_missing" for kind, _ in order.open):
+                    order.worry("copies_missing", self.counts)
 
     # Pages and money
 
     def order_of(self, page_id: str) -> ModelOrder:
-        return self.orders[self.world.checkouts[page_id].reference]
+        number = self.world.checkouts[page_id].reference
+        return self.orders.get(number) or self.lost[number]
 
     def look(self, page_id: str, *, lapsing: bool = True) -> None:
         """Ask what a page has become, and do what follows."""
         facts, order = self.world.checkouts[page_id], self.order_of(page_id)
+        if order.lost:
+            if facts.paid and not self.knows(facts.intent_id):
+                order.money[facts.intent_id] = ("orphan", facts.total)
+                order.desk["attention"] += 1
+            return
         page = next((each for each in order.pages if each.page_id == page_id), None)
         if page is None:
-            lost = (each for each in order.pages if not each.page_id and each.expires_at == facts.expires_at)
-            page = next(lost, None)
+            unanswered = (each for each in order.pages if not each.page_id and each.expires_at == facts.expires_at)
+            page = next(unanswered, None)
             if page is not None:
                 page.page_id = page_id
                 page.state = "open" if page.state == "new" else page.state
@@ -194,37 +222,60 @@ class Model:
             order.letters["payment_delayed"] += 1
 
     def let_go(self, order: ModelOrder, state: str) -> None:
+        """The copies are free; those that it lacked are missed by nobody any more."""
         order.payment, order.held = state, False
+        order.open = [each for each in order.open if each[0] != "copies_missing"]
 
     def receive(self, order: ModelOrder, facts: CheckoutFacts) -> None:
         intent = facts.intent_id
         if intent in order.money:
             return
-        if order.paid_by:
-            order.money[intent] = ("surplus", facts.total)
-            self.owe_back(order, intent, "second_payment_refunded", "paid_twice")
+        order.money[intent] = ("surplus", facts.total)
+        if any(role == "order" for role, _ in order.money.values()):
+            self.owe_back(order, intent, "second_payment_refunded")
         elif facts.total != order.total:
-            order.money[intent] = ("surplus", facts.total)
             order.worry("amount_differs", intent)
-        elif self.take(order):
-            order.money[intent] = ("order", facts.total)
-            order.payment, order.fulfilment = "paid", "to_post"
-            order.letters["order_paid"] += 1
-            order.desk["new_order"] += 1
-            northern = facts.address.postal_code.startswith("BT")
-            if facts.address.country != order.country or northern:
-                order.worry("address_refused", intent)
         else:
-            order.money[intent] = ("surplus", facts.total)
-            self.owe_back(order, intent, "late_payment_refunded", "paid_late")
+            self.buy(order, facts)
 
-    def owe_back(self, order: ModelOrder, intent: str, letter: str, reason: str) -> None:
-        self.given_back.append(GivenBack(intent, order.money[intent][1], reason=reason))
+    def buy(self, order: ModelOrder, facts: CheckoutFacts) -> None:
+        """The right sum has come: for copies that are there, or it goes back."""
+        intent = facts.intent_id
+        if not self.take(order):
+            order.money[intent] = ("surplus", facts.total)
+            self.owe_back(order, intent, "late_payment_refunded")
+            return
+        order.money[intent] = ("order", facts.total)
+        order.payment, order.fulfilment = "paid", "to_post"
+        order.letters["order_paid"] += 1
+        order.desk["new_order"] += 1
+        northern = facts.address.postal_code.startswith("BT")
+        if facts.address.country != order.country or northern:
+            order.worry("address_refused", intent)
+
+    def owe_back(self, order: ModelOrder, intent: str, letter: str) -> None:
+        self.given_back.append(GivenBack(intent, order.money[intent][1], self.world.now))
         order.letters[letter] += 1
         order.desk["attention"] += 1
 
     def knows(self, intent: str) -> bool:
-        return any(intent in order.money for order in self.orders.values())
+        return any(intent in order.money for order in [*self.orders.values(), *self.lost.values()])
+
+    def may_rebuild(self, intent: str) -> bool:
+        return all(each.state in GONE for each in self.given_back if each.intent == intent)
+
+    def rebuild(self, lost: ModelOrder) -> None:
+        """An order is written anew from the mark of its money, which pays it if the copies are there."""
+        lines = {position: replace(line) for position, line in lost.lines.items()}
+        order = ModelOrder(lost.number, lines, lost.postage, lost.country, lost.placed_at, held=False)
+        self.orders[order.number] = order
+        (intent,) = lost.money
+        del lost.money[intent]
+        order.payment = "expired"
+        self.buy(order, self.world.checkouts[self.world.page_of(intent)])
+        for dispute_id, status in lost.disputes.items():
+            order.disputes[dispute_id] = status
+            order.worry("dispute", dispute_id)
 
     def end(self, order: ModelOrder, state: str = "expired") -> None:
         """The known pages are closed at the provider, who decides; then the copies go."""
@@ -234,32 +285,35 @@ class Model:
         if order.payment == "awaiting" and not order.disagrees and not order.lives:
             self.let_go(order, state)
 
-    def sweep(self, now: datetime) -> None:
+    def sweep(self) -> None:
+        now = self.world.now
         waiting = [order for order in self.orders.values() if order.payment == "awaiting"]
         for order in waiting:
             if any(page.state == "open" and page.expires_at <= now for page in order.pages):
                 self.end(order)
-        lost = [
+        unanswered = [
             (order, page)
             for order in self.orders.values()
             for page in order.pages
-            if page.state == "new" and page.expires_at <= now - SEARCHED_AFTER
+            if page.state == "new" and page.expires_at <= now - MARGIN
         ]
-        if lost:
-            for page_id in list(self.world.checkouts):
-                self.look(page_id)
-        for order, page in lost:
+        since = min((page.asked_at for _, page in unanswered), default=now) - MARGIN
+        if unanswered:
+            for page_id, facts in list(self.world.checkouts.items()):
+                if facts.created >= since:
+                    self.look(page_id)
+        for order, page in unanswered:
             page.state = "closed" if page.state == "new" else page.state
             self.end(order)
         for order in self.orders.values():
-            old = order.placed_at <= now - PAGELESS_AFTER
+            old = order.placed_at <= now - LIFE
             if order.payment == "awaiting" and old and all(page.state == "closed" for page in order.pages):
                 self.end(order)
 
     # Money that goes back
 
     def of(self, intent: str) -> ModelOrder:
-        return next(order for order in self.orders.values() if intent in order.money)
+        return next(each for each in [*self.orders.values(), *self.lost.values()] if intent in each.money)
 
     def refundable(self, intent: str) -> int:
         gone = sum(each.amount for each in self.given_back if each.intent == intent and each.state not in GONE)
@@ -287,20 +341,66 @@ class Model:
     def may_ask(self, intent: str, amount: int) -> bool:
         return not self.of(intent).disputed and 0 < amount <= self.refundable(intent)
 
-    def ask(self, intent: str, amount: int, copies: dict[int, int] | None = None) -> None:
+    def ask(
+        self,
+        intent: str,
+        amount: int,
+        copies: dict[int, int] | None = None,
+        repeats: GivenBack | None = None,
+    ) -> None:
+        """A refund is decided. One of all that is left of a posted order is about every copy that was posted."""
         order = self.of(intent)
         rest = amount == self.refundable(intent)
-        asked = GivenBack(intent, amount, copies={k: n for k, n in (copies or {}).items() if n})
+        asked = GivenBack(intent, amount, self.world.now)
+        asked.copies = {position: number for position, number in (copies or {}).items() if number}
         asked.posted = order.fulfilment == "posted"
-        if order.paid_by == intent and not copies and rest and asked.posted:
-            asked.copies = {k: n for k, n in self.copies_left(order).items() if n}
+        if repeats is not None:
+            repeats.repeated = True
+            asked.copies, repeats.copies = repeats.copies, {}
+            asked.returned = repeats.returned
+            asked.posted = repeats.posted or (asked.posted and not repeats.returned)
+        if order.paid_by == intent and not asked.copies and rest and order.fulfilment == "posted":
+            asked.copies, asked.posted, asked.returned = self.posted_copies_left(order), True, False
         self.given_back.append(asked)
+
+    def posted_copies_left(self, order: ModelOrder) -> dict[int, int]:
+        return {position: number for position, number in self.copies_left(order).items() if number}
+
+    def may_repeat(self, row: GivenBack) -> bool:
+        """Once, when it failed, and when nobody else was given back its copies meanwhile."""
+        left = self.copies_left(self.of(row.intent))
+        free = row.returned or all(number <= left[position] for position, number in row.copies.items())
+        return row.state == "failed" and not row.repeated and free and self.may_ask(row.intent, row.amount)
 
     def refunding(self, order: ModelOrder) -> bool:
         """All that is left, or copies that wait to be posted, are about to be given back."""
         owed = [each for each in self.given_back if each.intent == order.paid_by and each.state == "owed"]
         whole = bool(owed) and self.refundable(order.paid_by) <= 0
-        return whole or any(each.copies and not each.posted for each in owed)
+        return whole or any(each.copies and not each.posted and not each.returned for each in owed)
+
+    def due(self) -> list[GivenBack]:
+        return [each for each in self.given_back if each.state == "owed" and each.due <= self.world.now]
+
+    def unanswered(self, row: GivenBack) -> None:
+        """The provider gave no usable answer: he is told again after a minute, then each time after twice as long."""
+        row.tries += 1
+        row.due = self.world.now + min(timedelta(seconds=30) * 2 ** min(row.tries, 10), LONGEST_WAIT)
+
+    def perform(self, row: GivenBack) -> None:
+        """The provider was told of a refund, and his list says what has become of it."""
+        row.tries += 1
+        self.look_at_refunds(row.intent)
+        if row.state != "owed":
+            return
+        assert self.key_of(row) in self.world.refused, "a refund was decided, and the provider does not know of it"
+        row.state = "failed"
+        if self.refundable(row.intent) > 0 and not self.of(row.intent).lost:
+            self.of(row.intent).worry("refund_failed", row)
+
+    def perform_due(self) -> None:
+        for row in self.due():
+            if row.state == "owed":
+                self.perform(row)
 
     def look_at_refunds(self, intent: str) -> None:
         order = self.of(intent)
@@ -310,9 +410,9 @@ class Model:
             known = [each for each in self.given_back if each.intent == intent]
             row = next((each for each in known if each.provider_id == facts.provider_id), None)
             key = facts.metadata.get("refund")
-            row = row or next((each for each in known if not each.provider_id and each.key == key), None)
+            row = row or next((each for each in known if not each.provider_id and self.key_of(each) == key), None)
             if row is None:
-                row = GivenBack(intent, facts.amount, source="dashboard")
+                row = GivenBack(intent, facts.amount, self.world.now, source="dashboard")
                 self.given_back.append(row)
             self.bring(order, row, facts, pays)
         if pays:
@@ -321,20 +421,28 @@ class Model:
     def bring(self, order: ModelOrder, row: GivenBack, facts: RefundFacts, pays: bool) -> None:
         before, row.provider_id = row.state, facts.provider_id
         row.state = STATES.get(facts.status, facts.status)
-        if row.state in COMING and before not in COMING:
-            if pays and not row.told:
+        if row.state in COMING and before not in COMING and pays:
+            if not row.told:
                 row.told = True
                 order.letters["refunded"] += 1
-            if pays and row.copies and not row.posted and not row.returned and order.fulfilment == "to_post":
-                row.returned = True
-                for position, number in row.copies.items():
-                    order.lines[position].called_off += number
-                if not order.copies:
-                    order.fulfilment, order.allocated = "cancelled", False
-        elif row.state in GONE and before not in GONE:
-            order.worry("refund_failed", row.provider_id)
+            self.call_off(order, row)
+        elif row.state in GONE and before not in GONE and not order.lost:
+            if pays and before not in COMING:  # it ends as if its money had been seen under way
+                self.call_off(order, row)
+                if order.fulfilment == "to_post" and row.amount == self.refundable(row.intent):
+                    order.call_off()
+            order.worry("refund_failed", row)
             if before in COMING:
                 order.letters["refund_failed"] += 1
+
+    def call_off(self, order: ModelOrder, row: GivenBack) -> None:
+        """Copies that wait to be posted go back to sale with their money, once."""
+        if row.copies and not row.posted and not row.returned and order.fulfilment == "to_post":
+            row.returned = True
+            for position, number in row.copies.items():
+                order.lines[position].called_off += number
+            if not order.copies:
+                order.call_off()
 
     def reckon(self, order: ModelOrder, intent: str) -> None:
         rows = [each for each in self.given_back if each.intent == intent]
@@ -343,22 +451,12 @@ class Model:
         order.payment = "refunded" if whole else "part_refunded" if back else "paid"
         if whole and was != "refunded":
             if order.fulfilment == "to_post":
-                order.fulfilment, order.allocated = "cancelled", False
+                order.call_off()
             elif order.fulfilment == "posted" and rows[-1].source == "dashboard" and not rows[-1].copies:
-                rows[-1].copies = {k: n for k, n in self.copies_left(order).items() if n}
-                rows[-1].posted = True
-
-    def refused(self, row: GivenBack) -> None:
-        """The provider will not make a refund: unless it is done already, somebody must look."""
-        self.look_at_refunds(row.intent)
-        if row.state == "owed":
-            row.state = "failed"
-            if self.refundable(row.intent) > 0:
-                self.of(row.intent).worry("refund_failed", row.key)
+                rows[-1].copies, rows[-1].posted = self.posted_copies_left(order), True
 
     def may_put_back(self, row: GivenBack) -> bool:
-        order = self.of(row.intent)
-        left = self.copies_left(order)
+        left = self.copies_left(self.of(row.intent))
         free = row.state not in GONE or all(number <= left[position] for position, number in row.copies.items())
         return bool(row.copies) and row.posted and not row.returned and free
 
@@ -401,13 +499,13 @@ class Model:
         if kind.startswith("charge.dispute"):
             intent = self.world.disputes[thing].intent_id
         elif kind == "charge.refunded":
-            intent = self.intent_of_charge(thing)
+            intent = self.world.intent_of(thing)
         elif kind.startswith("refund."):
             intent = self.world.refunds[thing].intent_id
         else:
-            intent = self.intent_of_charge(self.world.warnings[thing])
+            intent = self.world.intent_of(self.world.warnings[thing])
         if not self.knows(intent):
-            self.look(next(each.checkout_id for each in self.world.checkouts.values() if each.intent_id == intent))
+            self.look(self.world.page_of(intent))
         if kind.startswith("charge.dispute"):
             self.look_at_dispute(self.world.disputes[thing])
         elif kind.startswith("radar"):
@@ -415,11 +513,8 @@ class Model:
         else:
             self.look_at_refunds(intent)
 
-    def intent_of_charge(self, charge: str) -> str:
-        return next(each.intent_id for each in self.world.checkouts.values() if each.charge_id == charge)
-
-    def reconcile(self, now: datetime) -> None:
-        """All pages, refunds and disputes are looked at, with no event at all."""
+    def reconcile(self) -> None:
+        """Everything is looked at, with no event at all, and what is owed goes back; then what was not delivered."""
         for order in list(self.orders.values()):
             for page in list(order.pages):
                 if page.state in ("open", "complete"):
@@ -428,8 +523,13 @@ class Model:
             page = next((each for each in self.order_of(page_id).pages if each.page_id == page_id), None)
             if not (facts.paid and self.knows(facts.intent_id)) and not (page and page.state == "closed"):
                 self.look(page_id)
+        self.perform_due()
         for intent in dict.fromkeys(each.intent_id for each in self.world.refunds.values()):
             self.look_at_refunds(intent)
         for dispute in self.world.disputes.values():
             self.look_at_dispute(dispute)
-        self.sweep(now)
+        self.sweep()
+        for event_id in self.world.undelivered:
+            event = self.world.events[event_id]
+            self.hear(event.type, event.object_id)
+        self.perform_due()

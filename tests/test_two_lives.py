@@ -29,7 +29,18 @@ from shop.errors import GatewayError, GatewayRefused, GatewayUnavailable, OutOfS
 from shop.letters.models import SHOPKEEPER, Letter
 from shop.orders import counting, fulfilment, placing, timeline
 from shop.orders.models import Buyer, Concern, Order, OrderLine, Shipment, TimelineEntry
-from shop.payments import checkouts, copies, inbox, reconciliation, refund_calls, refunds, settling
+from shop.orders.numbers import new_number
+from shop.payments import (
+    checkouts,
+    copies,
+    inbox,
+    orphans,
+    reconciliation,
+    refund_calls,
+    refunds,
+    repetition,
+    settling,
+)
 from shop.payments.gateway import Address
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import (
@@ -42,11 +53,26 @@ from shop.payments.models import (
     Refund,
     RefundLine,
 )
-from shop.stock import Stock, StockMovement
+from shop.payments.orphans import NotRebuildable
+from shop.stock import Movement, Stock, StockMovement
 from tests.conftest import engine_of
 from tests.factories import abroad, make_admin, make_order, stock_the_shop
-from tests.fake_gateway import LONDON, FakeGateway
-from tests.order_model import OVER, WAITING, Copies, GivenBack, Model, ModelOrder, Page
+from tests.fake_gateway import LONDON
+from tests.order_model import (
+    GONE,
+    LIFE,
+    MARGIN,
+    OVER,
+    PATIENCE,
+    SHORTEST,
+    WAITING,
+    Copies,
+    GivenBack,
+    Model,
+    ModelOrder,
+    Page,
+)
+from tests.order_world import FAULTS, Event, World
 from tests.till import differences
 
 SHOP = "http://localhost"
@@ -54,12 +80,15 @@ ADMIN = timeline.admin("Vera Keeper")
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATEST = START + timedelta(days=20)
 SHELF = {"paperback": 4, "russian": 3}
-FAULTS = st.sampled_from(["", "", "", "before", "after"])
+NO_ANSWER = st.sampled_from(["", "", "", "before", "after"])
 MANY = st.integers(0, 2**16)
 BELFAST = {"address": Address("Ada Reader", "1 Long Lane", "", "Belfast", "", "BT1 5GS", "GB")}
 LIVES = (Stock, StockMovement, Order, OrderLine, Buyer, Shipment, Concern, TimelineEntry, CheckoutAttempt, Payment)
 LIVES += (Refund, RefundLine, Dispute, InboxEvent, LedgerEntry, Letter)
 """What each example begins without; the catalogue and the people stay."""
+
+
+OWNERLESS = select(Payment).where(Payment.order_id.is_(None))
 
 
 class TwoLives(RuleBasedStateMachine):
@@ -69,23 +98,21 @@ class TwoLives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = START
-        self.world = FakeGateway()
-        self.world.now = START
-        self.seen: dict[str, str] = {}
-        self.pending: list[tuple[str, str, str]] = []
-        """Events not delivered: id, kind, thing."""
-        self.told: list[tuple[str, str, str]] = []
-        self.dropped: list[str] = []
+        self.world = World(START)
+        self.told: list[Event] = []
         self.session = Session(engine_of(self.app))
         transact(self.session, self.clear)
         self.editions = dict(iter(self.session.execute(select(Edition.slug, Edition.id))))
         for slug, number in SHELF.items():
             transact(self.session, stock.count, self.editions[slug], number, "", "system", START)
         self.steps = 0
-        self.model = Model(self.world, SHELF)
+        self.model = Model(self.world, SHELF, self.key_of)
         self.ids: dict[str, int] = {}
         self.forms: dict[str, dict[str, object]] = {}
+
+    @property
+    def now(self) -> datetime:
+        return self.world.now
 
     @staticmethod
     def clear(session: Session) -> None:
@@ -107,65 +134,8 @@ class TwoLives(RuleBasedStateMachine):
         orders = among or list(self.model.orders.values())
         return orders[choice % len(orders)]
 
-    def pages(self, *statuses: str) -> list[str]:
-        return [key for key, page in self.world.checkouts.items() if page.status in statuses]
-
-    def paid(self) -> list[str]:
-        """Intents of money that the provider has."""
-        return [page.intent_id for page in self.world.checkouts.values() if page.paid]
-
-    # The world goes on
-
-    def tick(self, **by: float) -> None:
-        self.now += timedelta(**(by or {"seconds": 1}))
-        self.world.now = self.now
-        for page_id in self.pages("open"):
-            if self.world.checkouts[page_id].expires_at <= self.now:
-                self.world.close_checkout(page_id)
-
-    def overhear(self) -> None:
-        """Whatever has changed in the provider's world becomes an event."""
-        for page_id, page in self.world.checkouts.items():
-            state = "failed" if page.failed else "paid" if page.paid else page.status
-            before = self.seen.get(page_id, "open")
-            if state != before:
-                later = "async_payment_succeeded" if state == "paid" else "async_payment_failed"
-                kind = "expired" if state == "expired" else later if before == "complete" else "completed"
-                self.event(f"checkout.session.{kind}", page_id)
-            self.seen[page_id] = state
-        for refund_id, refund in self.world.refunds.items():
-            before = self.seen.get(refund_id)
-            if before is None:
-                self.event("refund.created", refund_id)
-                pages = self.world.checkouts.values()
-                self.event("charge.refunded", next(p.charge_id for p in pages if p.intent_id == refund.intent_id))
-            elif before != refund.status:
-                self.event("refund.failed" if refund.status == "failed" else "refund.updated", refund_id)
-            self.seen[refund_id] = refund.status
-        for dispute_id, dispute in self.world.disputes.items():
-            if self.seen.get(dispute_id) != dispute.status:
-                kind = "updated" if dispute_id in self.seen else "created"
-                self.event(f"charge.dispute.{kind}", dispute_id)
-            self.seen[dispute_id] = dispute.status
-        for warning_id in self.world.warnings:
-            if warning_id not in self.seen:
-                self.event("radar.early_fraud_warning.created", warning_id)
-            self.seen[warning_id] = "there"
-
-    def event(self, kind: str, thing: str) -> None:
-        self.pending.append((self.world.tell(kind, thing).event_id, kind, thing))
-
-    def failing(self, fault: str) -> None:
-        """The provider's next answer fails, before or after it took effect."""
-        if fault:
-            getattr(self.world, fault).append(GatewayUnavailable("no answer"))
-
-    def failed(self, fault: str) -> bool:
-        """Whether that happened; whatever the shop did not need is forgotten."""
-        happened = bool(fault) and not getattr(self.world, fault)
-        self.world.before.clear()
-        self.world.after.clear()
-        return happened
+    def among(self, *payments: str) -> list[ModelOrder]:
+        return [order for order in self.model.orders.values() if order.payment in payments]
 
     # Buyers
 
@@ -191,7 +161,7 @@ class TwoLives(RuleBasedStateMachine):
         wanted = {slug: number for slug, number in (("paperback", paperback), ("russian", russian)) if number}
         if not wanted:
             return
-        self.tick()
+        self.world.tick()
         enough = all(self.model.available(slug) >= number for slug, number in wanted.items())
         form = {"market": market, "attempt": secrets.token_hex(8), **wanted}
         try:
@@ -211,63 +181,66 @@ class TwoLives(RuleBasedStateMachine):
         )
         assert order.total.amount == self.model.orders[order.number].total
 
-    @precondition(lambda self: any(order.payment not in OVER for order in self.model.orders.values()))
+    @precondition(lambda self: self.forms)
     @rule(choice=MANY)
     def click_twice(self, choice: int) -> None:
         """The same form again is the same order, until that is over."""
-        order = self.order(choice, [each for each in self.model.orders.values() if each.payment not in OVER])
+        order = self.model.orders[list(self.forms)[choice % len(self.forms)]]
+        if order.payment in OVER:
+            return
         again = make_order(self.session, now=self.now, **self.forms[order.number])
         assert again.number == order.number
 
-    @rule(choice=MANY, fault=st.sampled_from(["", "", "", "before", "after", "refused"]))
+    @rule(choice=MANY, fault=st.sampled_from(["", "", "", *FAULTS]))
     def open_page(self, choice: int, fault: str) -> None:
         order = self.order(choice)
-        self.tick()
-        if fault == "refused":
-            self.world.before.append(GatewayRefused("parameter_invalid", "no"))
-        else:
-            self.failing(fault)
-        calls = len(self.world.calls)
+        self.world.tick()
+        self.world.fail(fault)
         try:
             url = checkouts.pay_page(self.session, self.world, self.ids[order.number], SHOP, self.now)
         except (WrongState, GatewayError) as error:
             url = type(error).__name__
-        called = self.world.calls[calls:]
-        failed = self.failed("before" if fault == "refused" else fault)
-        assert url == self.expected_page(order, called, fault if failed else ""), (url, called)
+        assert url == self.expected_page(order, self.world.failed())
 
-    def expected_page(self, order: ModelOrder, called: list[str], fault: str) -> str:
+    def expected_page(self, order: ModelOrder, fault: str) -> str:
         """What the buyer is led to: a page that is open, or why there is none."""
+        refused = fault in ("refused", "behind")
         while True:
             if order.payment != "awaiting" or order.attention:
                 return "WrongState"
             if not order.pages or order.pages[-1].state == "closed":
-                ends = (self.now + checkouts.LIFE).replace(microsecond=0)
-                order.pages.append(Page(ends, self.now))
+                order.pages.append(Page((self.now + LIFE).replace(microsecond=0), self.now))
             page = order.pages[-1]
             if page.state == "open" and page.expires_at > self.now:
                 return f"https://pay.example/{page.page_id}"
             if page.state != "new":
                 if fault:
-                    return "GatewayRefused" if fault == "refused" else "GatewayUnavailable"
+                    return "GatewayRefused" if refused else "GatewayUnavailable"
                 self.model.look(page.page_id)
                 continue
-            late = page.expires_at - self.now < checkouts.SHORTEST
-            if fault == "refused" and not late:
+            if refused and page.expires_at - self.now >= SHORTEST:
                 page.state = "closed"
+                if fault == "behind" and len(order.pages) < PATIENCE:
+                    return "GatewayUnavailable"
                 self.model.let_go(order, "expired")
-                order.worry("checkout_refused", "")
+                order.worry("checkout_refused", len(order.pages))
                 return "GatewayRefused"
-            if fault in ("before", "after"):
+            if fault in ("spent", "spent after"):  # the key leads nowhere: the page may be in the list
+                for page_id, facts in self.world.checkouts.items():
+                    if facts.reference == order.number and facts.created >= page.asked_at - MARGIN:
+                        self.model.look(page_id)
+                page.state = "closed" if page.state == "new" else page.state
+                usable = page.state == "open" and order.payment == "awaiting"
+                return f"https://pay.example/{page.page_id}" if usable else "GatewayUnavailable"
+            if fault and not refused:
                 return "GatewayUnavailable"
             there = self.page_of(page, order)
-            if not there or fault == "refused":  # the provider has refused a page that would live too short
-                page.state, fault = "closed", ""
+            if not there or refused:  # the provider has refused a page that would live too short
+                page.state, fault, refused = "closed", "", False
                 continue
             page.page_id, page.state = there, "open"
-            if page.expires_at <= self.now:
-                continue
-            return f"https://pay.example/{there}"
+            if page.expires_at > self.now:
+                return f"https://pay.example/{there}"
 
     def page_of(self, page: Page, order: ModelOrder) -> str:
         """The provider's page that was opened for this attempt."""
@@ -278,7 +251,7 @@ class TwoLives(RuleBasedStateMachine):
                 return page_id
         return ""
 
-    @precondition(lambda self: self.pages("open"))
+    @precondition(lambda self: self.world.pages("open"))
     @rule(
         choice=MANY,
         how=st.sampled_from(["paid", "paid", "paid", "delayed", "failed"]),
@@ -286,65 +259,91 @@ class TwoLives(RuleBasedStateMachine):
         more=st.sampled_from([0, 0, 0, 0, 1]),
     )
     def pay(self, choice: int, how: str, where: str, more: int) -> None:
-        pages = self.pages("open")
+        pages = self.world.pages("open")
         page = self.world.checkouts[pages[choice % len(pages)]]
-        country = self.model.orders[page.reference].country
+        country = self.model.order_of(page.checkout_id).country
         home = {"address": LONDON} if country == "GB" else {"address": abroad(country)}
         address = {"home": home, "abroad": {"address": abroad("CH")}, "Belfast": BELFAST}[where]
         sums = {"books": page.books + 100, "total": page.total + 100} if more else {}
         self.world.pay(page.checkout_id, paid=how == "paid", failed=how == "failed", **{**address, **sums})  # type: ignore[arg-type]
 
-    def delayed(self) -> list[str]:
-        return [
-            key
-            for key in self.pages("complete")
-            if not (page := self.world.checkouts[key]).paid and not page.failed
-        ]
-
-    @precondition(lambda self: self.delayed())
+    @precondition(lambda self: self.world.delayed())
     @rule(choice=MANY, comes=st.booleans())
     def delayed_money(self, choice: int, comes: bool) -> None:
-        waiting = self.delayed()
+        waiting = self.world.delayed()
         page = self.world.checkouts[waiting[choice % len(waiting)]]
         self.world.pay(page.checkout_id, failed=not comes, address=page.address)
 
-    @rule(choice=MANY)
-    def open_twin(self, choice: int) -> None:
-        """A page of the same order that the shop has forgotten (a restored backup): second and late money."""
+    @rule(choice=MANY, lost=st.booleans())
+    def open_twin(self, choice: int, lost: bool) -> None:
+        """A page that the shop has forgotten (a restored backup): of an order that it knows, which brings second and
+        late money, or of one that is ``lost`` as well."""
         order = self.order(choice)
         opened = [page for page in order.pages if page.page_id]
-        if opened and opened[-1].expires_at - self.now > timedelta(minutes=30) and len(self.world.checkouts) < 7:
-            asked = next(iter(self.world._by_key[key][0] for key in self.world._by_key if order.number in key))
-            asked = {**asked, "expires_at": str(opened[-1].expires_at)}
-            asked["metadata"] = {**asked["metadata"], "twin": "yes"}
-            self.world.open_checkout(f"twin {len(self.world.checkouts)}", asked)
+        lives = opened and opened[-1].expires_at - self.now > timedelta(minutes=30)
+        if not lives or len(self.world.checkouts) >= 7 or (lost and len(self.model.lost) == 2):
+            return
+        asked = next(iter(self.world._by_key[key][0] for key in self.world._by_key if order.number in key))
+        mark = asked["metadata"] | ({"order": new_number()} if lost else {"twin": "yes"})
+        asked = asked | {"expires_at": str(opened[-1].expires_at), "metadata": mark, "number": mark["order"]}
+        self.world.open_checkout(f"twin {len(self.world.checkouts)}", asked)
+        if lost:
+            lines = {
+                position: Copies(line.slug, line.quantity, line.unit) for position, line in order.lines.items()
+            }
+            forgotten = ModelOrder(mark["order"], lines, order.postage, order.country, self.now, lost=True)
+            self.model.lost[forgotten.number] = forgotten
 
-    @precondition(lambda self: any(order.payment == "awaiting" for order in self.model.orders.values()))
-    @rule(choice=MANY, fault=FAULTS)
+    @precondition(lambda self: any(order.money for order in self.model.lost.values()))
+    @rule(choice=MANY, fault=st.sampled_from(["", "", "before", "after"]))
+    def rebuild(self, choice: int, fault: str) -> None:
+        """The order of money that came without one is written anew."""
+        lost = self.order(choice, [each for each in self.model.lost.values() if each.money])
+        (intent,) = lost.money
+        allowed = self.model.may_rebuild(intent)
+        payment = self.payment_of(intent).id
+        self.world.tick()
+        self.world.fail(fault)
+        try:
+            order = orphans.rebuild(self.session, self.world, payment, ADMIN, self.now)
+        except GatewayUnavailable:
+            assert self.world.failed()
+            return
+        except NotRebuildable:  # some of it has gone back
+            self.world.failed()
+            assert not allowed
+            return
+        assert not self.world.failed()
+        assert allowed
+        self.ids[order.number] = order.id
+        self.model.rebuild(lost)
+
+    @precondition(lambda self: self.among("awaiting"))
+    @rule(choice=MANY, fault=NO_ANSWER)
     def cancel(self, choice: int, fault: str) -> None:
-        order = self.order(choice, [each for each in self.model.orders.values() if each.payment == "awaiting"])
-        self.tick()
-        self.failing(fault)
+        order = self.order(choice, self.among("awaiting"))
+        self.world.tick()
+        self.world.fail(fault)
         try:
             checkouts.cancel(self.session, self.world, self.ids[order.number], timeline.BUYER, self.now)
         except GatewayUnavailable:
-            assert self.failed(fault)
+            assert self.world.failed()
             return
-        assert not self.failed(fault)
+        assert not self.world.failed()
         if order.pages and (last := order.pages[-1]).state == "new":
             last.page_id = self.page_of(last, order)
             last.state = "open" if last.page_id else "closed"
         self.model.end(order, "cancelled")
 
-    @precondition(lambda self: any(order.payment in WAITING for order in self.model.orders.values()))
-    @rule(choice=MANY, fault=FAULTS)
+    @precondition(lambda self: self.among(*WAITING))
+    @rule(choice=MANY, fault=NO_ANSWER)
     def come_back(self, choice: int, fault: str) -> None:
         """The buyer opens the order page."""
-        order = self.order(choice, [each for each in self.model.orders.values() if each.payment in WAITING])
-        self.tick()
-        self.failing(fault)
+        order = self.order(choice, self.among(*WAITING))
+        self.world.tick()
+        self.world.fail(fault)
         answered = settling.refresh(self.session, self.world, self.ids[order.number], self.now)
-        failed = self.failed(fault)
+        failed = self.world.failed()
         assert answered is not failed
         if not failed and order.payment in WAITING:
             for page_id in [each.page_id for each in order.pages if each.state in ("open", "complete")]:
@@ -355,108 +354,107 @@ class TwoLives(RuleBasedStateMachine):
     @rule(by=st.sampled_from([{"minutes": 10}, {"minutes": 20}, {"minutes": 46}, {"hours": 3}, {"days": 1}]))
     def time_goes_by(self, by: dict[str, int]) -> None:
         if self.now < LATEST:
-            self.tick(**by)
+            self.world.tick(**by)
 
-    @precondition(lambda self: self.pending)
-    @rule(choice=MANY, fault=FAULTS)
+    @precondition(lambda self: self.world.pending)
+    @rule(choice=MANY, fault=NO_ANSWER)
     def deliver(self, choice: int, fault: str) -> None:
-        self.hear(self.pending[choice % len(self.pending)], fault)
+        self.hear(self.world.pending[choice % len(self.world.pending)], fault)
 
     @precondition(lambda self: self.told)
     @rule(choice=MANY)
     def repeat(self, choice: int) -> None:
         self.hear(self.told[choice % len(self.told)], "")
 
-    @precondition(lambda self: self.pending)
+    @precondition(lambda self: self.told)
+    @rule(choice=MANY)
+    def replay(self, choice: int) -> None:
+        """Somebody has an event worked once more: its thing is looked up, whatever it has become since."""
+        event_id, kind, thing = self.told[choice % len(self.told)]
+        self.world.tick()
+        inbox.replay(self.session, self.world, event_id, self.now)
+        self.model.hear(kind, thing)
+
+    @precondition(lambda self: self.world.pending)
     @rule(choice=MANY)
     def drop(self, choice: int) -> None:
-        event = self.pending.pop(choice % len(self.pending))
+        event = self.world.pending.pop(choice % len(self.world.pending))
         self.world.undelivered.append(event[0])
 
-    def hear(self, event: tuple[str, str, str], fault: str) -> None:
-        self.tick()
+    def hear(self, event: Event, fault: str) -> None:
+        self.world.tick()
         event_id, kind, thing = event
-        new = event in self.pending
+        new = event in self.world.pending
         transact(self.session, inbox.keep, self.world.events[event_id], self.now)
-        self.failing(fault)
+        self.world.fail(fault)
         try:
             inbox.work(self.session, self.world, event_id, self.now)
         except GatewayUnavailable:
-            assert self.failed(fault)
+            assert self.world.failed()
             return
-        assert not self.failed(fault)
+        assert not self.world.failed()
         if new:
-            self.pending.remove(event)
+            self.world.pending.remove(event)
             self.told.append(event)
             self.model.hear(kind, thing)
 
-    @precondition(lambda self: any(order.payment == "awaiting" for order in self.model.orders.values()))
+    @precondition(lambda self: self.among("awaiting"))
     @rule()
     def sweep(self) -> None:
-        self.tick()
+        self.world.tick()
         if not self.contended():
             checkouts.sweep(self.session, self.world, self.now)
-            self.model.sweep(self.now)
+            self.model.sweep()
 
     def contended(self) -> bool:
         """Whether the copies do not suffice for all late money, so that it matters which is heard of first."""
         wanted: Counter[str] = Counter()
         for page in self.world.checkouts.values():
-            order = self.model.orders[page.reference]
-            if page.paid and not self.model.knows(page.intent_id) and not order.paid_by:
+            order = self.model.order_of(page.checkout_id)
+            if page.paid and not order.lost and not self.model.knows(page.intent_id) and not order.paid_by:
                 wanted.update(order.copies)
         return any(self.model.available(slug) < number for slug, number in wanted.items())
 
-    @precondition(lambda self: self.pending or self.world.undelivered)
-    @rule()
-    def reconcile(self) -> None:
-        self.tick()
+    @precondition(lambda self: self.world.pending or self.world.undelivered)
+    @rule(breaks=st.one_of(st.none(), st.none(), st.integers(0, 25)))
+    def reconcile(self, breaks: int | None = None) -> None:
+        """Everything is looked up; if one question is left open, at the next run."""
+        self.world.tick()
         if self.contended():
             return
-        due = refund_calls.due(self.session, self.now)
-        owed = [self.row_of(refund_id) for refund_id in due]
-        reconciliation.run(self.session, self.world, self.now)
-        for row in owed:
-            self.model.look_at_refunds(row.intent)
-        for row in owed:
-            if row.state == "owed":
-                self.model.refused(row)
-        self.model.reconcile(self.now)
+        if breaks is not None:
+            self.world.before.extend([None] * breaks + [GatewayUnavailable("no answer")])
+        try:
+            reconciliation.run(self.session, self.world, self.now)
+        except GatewayUnavailable:
+            assert breaks is not None
+            self.world.before.clear()
+            self.world.tick(hours=2)  # whatever waits for another try is due
+            reconciliation.run(self.session, self.world, self.now)
+        self.world.before.clear()
+        self.model.reconcile()
         for event_id in self.world.undelivered:
-            kind, thing = self.world.events[event_id].type, self.world.events[event_id].object_id
-            self.model.hear(kind, thing)
-            self.told.append((event_id, kind, thing))
+            event = self.world.events[event_id]
+            self.told.append((event_id, event.type, event.object_id))
         self.world.undelivered.clear()
-        self.learn_what_was_made()
-
-    def learn_what_was_made(self) -> None:
-        """Refunds that a run has found to be owed it makes as well; what has become of them the provider tells."""
-        for refund_id in self.session.scalars(select(Refund.id).order_by(Refund.id)).all():
-            twin = self.row_of(refund_id)
-            if twin.state == "owed":
-                self.model.look_at_refunds(twin.intent)
-            asked = self.session.get_one(Refund, refund_id).tries > 0
-            self.session.rollback()
-            if twin.state == "owed" and asked:
-                self.model.refused(twin)
 
     # The desk
 
-    def row_of(self, refund_id: int) -> GivenBack:
-        """The model's twin of a refund's row: both are made in the same order for each payment."""
-        row = self.session.get_one(Refund, refund_id)
-        same = select(func.count()).where(Refund.payment_id == row.payment_id, Refund.id < row.id)
-        place = self.session.scalar(same) or 0
-        twin = [each for each in self.model.given_back if each.intent == row.payment.intent_id][place]
-        twin.key = row.key
-        self.session.rollback()
-        return twin
+    def id_of(self, row: GivenBack) -> int:
+        """The row of a refund: both stand in the same order for each payment."""
+        place = [each for each in self.model.given_back if each.intent == row.intent].index(row)
+        same = select(Refund.id).join(Payment).where(Payment.intent_id == row.intent).order_by(Refund.id)
+        return self.session.scalars(same).all()[place]
+
+    def key_of(self, row: GivenBack) -> str:
+        return self.session.get_one(Refund, self.id_of(row)).key
 
     def payment_of(self, intent: str) -> Payment:
         return self.session.scalars(select(Payment).where(Payment.intent_id == intent)).one()
 
     def known(self) -> list[str]:
-        return [intent for order in self.model.orders.values() for intent in order.money]
+        orders = [*self.model.orders.values(), *self.model.lost.values()]
+        return [intent for order in orders for intent in order.money]
 
     @precondition(lambda self: self.known())
     @rule(choice=MANY, amount=st.one_of(st.integers(1, 3000), st.just(0)), over=st.booleans())
@@ -465,7 +463,7 @@ class TwoLives(RuleBasedStateMachine):
         intent = self.known()[choice % len(self.known())]
         amount = amount or self.model.refundable(intent) + over
         allowed = self.model.may_ask(intent, amount)
-        self.tick()
+        self.world.tick()
         try:
             transact(self.session, refunds.ask, self.payment_of(intent).id, amount, "", ADMIN, self.now)
         except WrongState:
@@ -477,14 +475,14 @@ class TwoLives(RuleBasedStateMachine):
     @precondition(lambda self: self.known())
     @rule(choice=MANY, first=st.integers(0, 2), second=st.integers(0, 2))
     def ask_refund_of_copies(self, choice: int, first: int, second: int) -> None:
-        order = self.order(choice, [each for each in self.model.orders.values() if each.money])
+        order = self.order(choice)
         if not order.paid_by:
             return
         wanted = {position: (first, second)[position - 1] for position in order.lines}
         price = self.model.price(order, wanted)
         allowed = price is not None and self.model.may_ask(order.paid_by, price)
         payment = self.payment_of(order.paid_by).id
-        self.tick()
+        self.world.tick()
         try:
             asked = transact(self.session, refunds.ask_copies, payment, wanted, "", ADMIN, self.now)
         except WrongState:
@@ -494,49 +492,80 @@ class TwoLives(RuleBasedStateMachine):
         assert asked.amount == price
         self.model.ask(order.paid_by, price or 0, wanted)
 
+    @precondition(lambda self: any(row.state in GONE for row in self.model.given_back))
+    @rule(choice=MANY)
+    def ask_again(self, choice: int) -> None:
+        """A refund that failed is asked for once more."""
+        gone = [row for row in self.model.given_back if row.state in GONE]
+        row = gone[choice % len(gone)]
+        allowed = self.model.may_repeat(row)
+        refund_id = self.id_of(row)
+        self.world.tick()
+        try:
+            transact(self.session, repetition.again, refund_id, ADMIN, self.now)
+        except WrongState:
+            assert not allowed
+            return
+        assert allowed
+        self.model.ask(row.intent, row.amount, repeats=row)
+
     @precondition(lambda self: any(row.state == "owed" for row in self.model.given_back))
-    @rule(choice=MANY, fault=FAULTS, status=st.sampled_from(["succeeded", "succeeded", "pending"]))
+    @rule(
+        choice=MANY,
+        fault=st.sampled_from(["", "", "", "before", "after", "unknown"]),
+        status=st.sampled_from(["succeeded", "succeeded", "pending"]),
+    )
     def perform_refund(self, choice: int, fault: str, status: str) -> None:
-        self.tick()
-        due = refund_calls.due(self.session, self.now)
+        """The provider is told of a refund that is due; one whose payment he does not know waits as well."""
+        self.world.tick()
+        due = self.model.due()
+        assert refund_calls.due(self.session, self.now) == sorted(self.id_of(row) for row in due)
         if not due:
             return
-        refund_id = due[choice % len(due)]
-        row = self.row_of(refund_id)
-        self.failing(fault)
+        row = due[choice % len(due)]
+        refund_id = self.id_of(row)
+        self.session.rollback()
+        if fault == "unknown":
+            self.world.before.extend([GatewayRefused("resource_missing", "no such payment")] * 2)
+        else:
+            self.world.fail(fault)
         self.world.refund_status = status
         try:
             refund_calls.perform(self.session, self.world, refund_id, self.now)
         except GatewayUnavailable:
-            assert self.failed(fault)
-            return
+            assert self.world.failed()
+            self.model.unanswered(row)
+        except GatewayRefused:
+            assert fault == "unknown"
+            self.model.unanswered(row)
+        else:
+            assert fault != "unknown"
+            assert not self.world.failed()
+            self.model.perform(row)
         finally:
             self.world.refund_status = "succeeded"
-        assert not self.failed(fault)
-        self.model.look_at_refunds(row.intent)
-        if row.state == "owed":
-            self.model.refused(row)
 
     @precondition(lambda self: any(order.attention for order in self.model.orders.values()))
     @rule(choice=MANY)
     def settle_worry(self, choice: int) -> None:
         order = self.order(choice, [each for each in self.model.orders.values() if each.attention])
-        open_here = [each for each in order.worries if each[2]]
-        place = order.worries.index(open_here[choice % len(open_here)])
-        order.worries[place][2] = False
+        worry = order.open.pop(choice % len(order.open))
+        written = self.written(worry)
+        self.session.rollback()
 
         def work(s: Session) -> None:
             locked = placing.locked(s, self.ids[order.number])
-            timeline.settle_worry(s, locked, locked.concerns[place], ADMIN, self.now)
+            concern = next(each for each in locked.concerns if (each.worry.value, each.cause) == written)
+            timeline.settle_worry(s, locked, concern, ADMIN, self.now)
 
         transact(self.session, work)
 
     @precondition(lambda self: self.known())
     @rule(choice=MANY)
     def post(self, choice: int) -> None:
-        order = self.order(choice, [each for each in self.model.orders.values() if each.money])
+        order = self.order(choice)
         allowed, there = self.model.may_post(order), self.model.on_shelf(order)
-        self.tick()
+        self.world.tick()
         try:
             transact(self.session, fulfilment.post, self.ids[order.number], "", "", ADMIN, self.now)
         except WrongState:
@@ -552,12 +581,11 @@ class TwoLives(RuleBasedStateMachine):
     @precondition(lambda self: any(row.copies for row in self.model.given_back))
     @rule(choice=MANY)
     def put_copies_back(self, choice: int) -> None:
-        ids = list(self.session.scalars(select(Refund.id).order_by(Refund.id)))
-        about = [each for each in ids if self.row_of(each).copies]
-        refund_id = about[choice % len(about)]
-        row = self.row_of(refund_id)
+        about = [row for row in self.model.given_back if row.copies]
+        row = about[choice % len(about)]
+        refund_id = self.id_of(row)
         allowed = self.model.may_put_back(row)
-        self.tick()
+        self.world.tick()
         try:
             transact(self.session, copies.put_back, refund_id, ADMIN, self.now)
         except WrongState:
@@ -569,21 +597,21 @@ class TwoLives(RuleBasedStateMachine):
     @rule(slug=st.sampled_from(sorted(SHELF)), change=st.integers(-2, 2))
     def count_the_shelf(self, slug: str, change: int) -> None:
         counted = max(0, self.model.shelf[slug] + change)
-        self.tick()
+        self.world.tick()
         edition = self.editions[slug]
         transact(self.session, counting.count, edition, counted, "counted", ADMIN, self.now)
         self.model.count(slug, counted)
 
     # Behind the shop's back
 
-    @precondition(lambda self: self.paid())
+    @precondition(lambda self: self.world.paid())
     @rule(
         choice=MANY,
         amount=st.one_of(st.integers(1, 3000), st.just(0)),
         status=st.sampled_from(["succeeded", "pending"]),
     )
     def refund_in_the_dashboard(self, choice: int, amount: int, status: str) -> None:
-        intent = self.paid()[choice % len(self.paid())]
+        intent = self.world.paid()[choice % len(self.world.paid())]
         amount = amount or self.world.left(intent)
         if 0 < amount <= self.world.left(intent) and not self.world.disputed(intent):
             self.world.refund_status = status
@@ -598,13 +626,12 @@ class TwoLives(RuleBasedStateMachine):
         if refund.status == "pending" or (refund.status, status) == ("succeeded", "failed"):
             self.world.bring_refund(refund.provider_id, status)
 
-    @precondition(lambda self: self.paid())
+    @precondition(lambda self: self.world.paid())
     @rule(choice=MANY, status=st.sampled_from(["needs_response", "warning_needs_response"]))
     def dispute(self, choice: int, status: str) -> None:
-        intent = self.paid()[choice % len(self.paid())]
+        intent = self.world.paid()[choice % len(self.world.paid())]
         if not any(each.intent_id == intent for each in self.world.disputes.values()):
-            page = next(each for each in self.world.checkouts.values() if each.intent_id == intent)
-            self.world.dispute(page, status)
+            self.world.dispute(self.world.checkouts[self.world.page_of(intent)], status)
 
     @precondition(lambda self: self.world.disputes)
     @rule(choice=MANY, status=st.sampled_from(["under_review", "won", "lost"]))
@@ -612,14 +639,14 @@ class TwoLives(RuleBasedStateMachine):
         dispute = list(self.world.disputes.values())[choice % len(self.world.disputes)]
         if dispute.status == "warning_needs_response":
             self.world.close_dispute(dispute.provider_id, "warning_closed")
-        elif dispute.status in ("needs_response", "under_review"):
+        elif dispute.status in ("needs_response", "under_review", "lost"):  # a lost one may be appealed
             self.world.close_dispute(dispute.provider_id, status)
 
-    @precondition(lambda self: self.paid())
+    @precondition(lambda self: self.world.paid())
     @rule(choice=MANY)
     def warn_of_fraud(self, choice: int) -> None:
-        intent = self.paid()[choice % len(self.paid())]
-        charge = next(each.charge_id for each in self.world.checkouts.values() if each.intent_id == intent)
+        intent = self.world.paid()[choice % len(self.world.paid())]
+        charge = self.world.checkouts[self.world.page_of(intent)].charge_id
         if charge not in self.world.warnings.values():
             self.world.warnings[f"issfr_{charge}"] = charge
 
@@ -627,7 +654,7 @@ class TwoLives(RuleBasedStateMachine):
 
     @invariant()
     def shop_and_model_agree(self) -> None:
-        self.overhear()
+        self.world.overhear()
         if not self.ids:
             return
         self.session.rollback()
@@ -638,17 +665,64 @@ class TwoLives(RuleBasedStateMachine):
             assert (row.on_hand, row.held, row.allocated) == (on_hand, *promised), slug
         for number, order in self.model.orders.items():
             self.compare(self.session.get_one(Order, self.ids[number]), order)
-        stands = [
-            (row.payment.intent_id, row.amount, row.state.value, sum(line.quantity for line in row.lines))
-            for row in self.session.scalars(select(Refund).order_by(Refund.payment_id, Refund.id))
-        ]
-        given = [(row.intent, row.amount, row.state, sum(row.copies.values())) for row in self.model.given_back]
-        assert sorted(stands) == sorted(given)
-        for intent in self.paid():
-            assert self.world.left(intent) >= 0
+        self.compare_what_came_without_an_order()
+        self.compare_refunds()
         self.steps += 1
         if self.steps % 4 == 0:
             assert differences(self.session) == []
+
+    def compare_what_came_without_an_order(self) -> None:
+        money = {row.intent_id: (row.role, row.amount) for row in self.session.scalars(OWNERLESS)}
+        assert money == {key: each for order in self.model.lost.values() for key, each in order.money.items()}
+        told = self.session.scalar(select(func.count()).where(Letter.order_id.is_(None)))
+        assert told == sum(order.desk.total() for order in self.model.lost.values())
+
+    def compare_refunds(self) -> None:
+        """The shop's rows are those of the model, and the provider has been told of each once and rightly."""
+        rows = {row.key: row for row in self.session.scalars(select(Refund))}
+        given = Counter(
+            (
+                row.intent,
+                row.amount,
+                row.state,
+                tuple((each, number, row.posted, row.returned) for each, number in sorted(row.copies.items())),
+            )
+            for row in self.model.given_back
+        )
+        stands = Counter(
+            (
+                row.payment.intent_id,
+                row.amount,
+                row.state.value,
+                tuple((each.position, each.quantity, each.posted, bool(each.returned_at)) for each in row.lines),
+            )
+            for row in rows.values()
+        )
+        assert stands == given
+        asked = [each for each in self.world.refunds.values() if "refund" in each.metadata]
+        assert len(asked) == len({each.metadata["refund"] for each in asked})
+        for each in asked:
+            row = rows[each.metadata["refund"]]
+            assert (each.intent_id, each.amount) == (row.payment.intent_id, row.amount)
+        for intent in self.world.paid():
+            assert self.world.left(intent) >= 0
+
+    def written(self, worry: tuple[str, object]) -> tuple[str, str]:
+        """A worry of the model as the shop writes it down."""
+        kind, cause = worry
+        if isinstance(cause, GivenBack):
+            cause = f"refund:{self.id_of(cause)}"
+        elif kind == "address_refused":
+            cause = self.payment_of(str(cause)).id
+        elif kind == "copies_missing":
+            counts = select(StockMovement.id).where(StockMovement.kind == Movement.COUNT)
+            later = self.session.scalars(counts.order_by(StockMovement.id)).all()[len(SHELF) :]
+            cause = f"count:{later[int(str(cause)) - 1]}"
+        elif kind == "checkout_refused":
+            attempts = select(CheckoutAttempt.key).where(CheckoutAttempt.number == cause)
+            order = next(each for each in self.model.orders.values() if worry in each.worries)
+            cause = self.session.scalars(attempts.where(CheckoutAttempt.order_id == self.ids[order.number])).one()
+        return kind, str(cause)
 
     def compare(self, row: Order, order: ModelOrder) -> None:
         assert (row.payment_state, row.fulfilment_state) == (order.payment, order.fulfilment)
@@ -656,9 +730,9 @@ class TwoLives(RuleBasedStateMachine):
         assert (row.needs_attention, row.disputed) == (order.attention, order.disputed)
         assert row.refunding is self.model.refunding(order)
         assert row.may_be_posted is self.model.may_post(order)
-        concerns = self.session.scalars(select(Concern).where(Concern.order_id == row.id).order_by(Concern.id))
-        assert Counter((each.worry, each.settled_at is None) for each in concerns) == Counter(
-            (kind, is_open) for kind, _, is_open in order.worries
+        concerns = self.session.scalars(select(Concern).where(Concern.order_id == row.id))
+        assert Counter((each.worry.value, each.cause, each.settled_at is None) for each in concerns) == Counter(
+            (*self.written(each), each in order.open) for each in order.worries
         )
         money = self.session.scalars(select(Payment).where(Payment.order_id == row.id))
         assert {each.intent_id: (each.role, each.amount) for each in money} == order.money
@@ -675,14 +749,15 @@ class TwoLives(RuleBasedStateMachine):
         if self.contended():
             return
         for _ in range(2):
-            self.tick(hours=2)  # whatever waits for another try is due
+            self.world.tick(hours=2)  # whatever waits for another try is due
             self.reconcile()
             self.shop_and_model_agree()
-        # Refunds of money that came late are made by the second run, and nothing is left for a third.
-        self.tick(hours=2)
-        assert not reconciliation.run(self.session, self.world, self.now).applied
+        self.world.tick(hours=2)
+        left = reconciliation.run(self.session, self.world, self.now).found()
+        left.pop("holds")  # an order whose money disagrees keeps its copies until somebody has looked
+        assert not any(left.values()), left
         self.shop_and_model_agree()
-        for event in list(self.pending):
+        for event in list(self.world.pending):
             self.hear(event, "")
             self.shop_and_model_agree()
         assert differences(self.session) == []
