@@ -280,7 +280,7 @@ class Model:
     def end(self, order: ModelOrder, state: str = "expired") -> None:
         """The known pages are closed at the provider, who decides; then the copies go."""
         for page in [each for each in order.pages if each.state == "open"]:
-            self.world.close_checkout(page.page_id)
+            assert self.world.checkouts[page.page_id].status != "open", "the provider has not closed the page"
             self.look(page.page_id, lapsing=False)
         if order.payment == "awaiting" and not order.disagrees and not order.lives:
             self.let_go(order, state)

@@ -82,6 +82,20 @@ SHELF = {"paperback": 4, "russian": 3}
 NO_ANSWER = st.sampled_from(["", "", "", "before", "after"])
 MANY = st.integers(0, 11)
 BELFAST = {"address": Address("Ada Reader", "1 Long Lane", "", "Belfast", "", "BT1 5GS", "GB")}
+SCENES = [
+    "unopened",
+    "open",
+    "delayed",
+    "paid",
+    "paid",
+    "posted",
+    "posted and back",
+    "disputed",
+    "failed",
+    "repeated",
+]
+SCENES += ["unanswered"]
+"""How far the first order of an example has come."""
 PAID = ("paid", "part_refunded", "refunded")
 LIVES = (Stock, StockMovement, Order, OrderLine, Buyer, Shipment, Concern, TimelineEntry, CheckoutAttempt, Payment)
 LIVES += (Refund, RefundLine, Dispute, InboxEvent, LedgerEntry, Letter)
@@ -140,16 +154,37 @@ class TwoLives(RuleBasedStateMachine):
         paperback=st.integers(0, 2),
         russian=st.integers(0, 1),
         market=st.sampled_from(["en-gb", "ru-us"]),
-        so_far=st.sampled_from(["lost", "open", "delayed", "paid", "paid", "posted", "posted"]),
+        so_far=st.sampled_from(SCENES),
+        where=st.sampled_from(["home", "home", "abroad", "Belfast"]),
+        more=st.sampled_from([0, 0, 1]),
     )
-    def begin(self, paperback: int, russian: int, market: str, so_far: str) -> None:
+    def begin(self, paperback: int, russian: int, market: str, so_far: str, where: str, more: int) -> None:
         """An order, and how far it has come."""
         self.place(paperback, russian or int(not paperback), market)
-        self.open_page(0, "after" if so_far == "lost" else "")
-        if so_far in ("paid", "posted", "delayed"):
-            self.pay(0, "delayed" if so_far == "delayed" else "paid", "home", 0, heard=True)
-        if so_far == "posted":
+        self.open_page(0, "after" if so_far == "unopened" else "")
+        if so_far in ("unopened", "open"):
+            return
+        if so_far in ("paid", "delayed"):
+            self.pay(0, so_far, where, more, heard=True)
+            return
+        self.pay(0, "paid", "home", 0, heard=True)
+        if so_far in ("posted", "posted and back"):
             self.post(0)
+        if so_far == "posted and back":
+            self.ask_refund_of_a_sum(0, 0, 0, at_once=True)
+        elif so_far == "disputed":
+            self.dispute(0, "needs_response", heard=True)
+            self.settle_worries(0, every=True)
+        elif so_far in ("failed", "repeated"):
+            self.ask_refund_of_copies(0, 1, 1, at_once=True)
+            self.a_refund_goes_on(0, "failed", heard=True)
+            self.settle_worries(0, every=True)
+            if so_far == "repeated":
+                self.ask_again(0, at_once=True)
+        elif so_far == "unanswered":
+            self.ask_refund_of_a_sum(0, 500, 0, at_once=False)
+            self.perform(self.model.given_back[-1], "after", "succeeded")
+            self.time_goes_by({"days": 1}, swept=False)
 
     @precondition(lambda self: len(self.ids) < 3)
     @rule(paperback=st.integers(0, 2), russian=st.integers(0, 2), market=st.sampled_from(["en-gb", "ru-us"]))
@@ -274,8 +309,13 @@ class TwoLives(RuleBasedStateMachine):
         self.world.pay(page.checkout_id, failed=not comes, address=page.address)
         self.tell(heard)
 
-    @rule(choice=MANY, lost=st.booleans(), paid=st.booleans(), heard=st.booleans())
-    def open_twin(self, choice: int, lost: bool, paid: bool, heard: bool) -> None:
+    @rule(
+        choice=MANY,
+        lost=st.booleans(),
+        then=st.sampled_from(["left", "paid", "paid", "closed"]),
+        heard=st.booleans(),
+    )
+    def open_twin(self, choice: int, lost: bool, then: str, heard: bool) -> None:
         """A page that the shop has forgotten (a restored backup): of an order that it knows, which brings second and
         late money, or of one that is ``lost`` as well."""
         order = self.order(choice)
@@ -293,10 +333,12 @@ class TwoLives(RuleBasedStateMachine):
             }
             forgotten = ModelOrder(mark["order"], lines, order.postage, order.country, self.now, lost=True)
             self.model.lost[forgotten.number] = forgotten
-        if paid:
+        if then == "paid":
             address = {} if order.country == "GB" else {"address": abroad(order.country)}
             self.world.pay(page.checkout_id, **address)
-            self.tell(heard)
+        elif then == "closed":
+            self.world.close_checkout(page.checkout_id)
+        self.tell(heard)
 
     @precondition(lambda self: any(order.money for order in self.model.lost.values()))
     @rule(choice=MANY, fault=st.sampled_from(["", "", "before", "after"]))
@@ -747,11 +789,8 @@ class TwoLives(RuleBasedStateMachine):
 
     def compare_refunds(self) -> None:
         """The shop's rows are those of the model, and the provider has been told of each once and rightly."""
-        columns = select(Refund.id, Refund.key, Refund.amount, Refund.state, Payment.intent_id).join(Payment)
-        rows = {
-            key: (row_id, intent, amount, state)
-            for row_id, key, amount, state, intent in self.session.execute(columns)
-        }
+        columns = (Payment.intent_id, Refund.amount, Refund.state, Refund.next_try_at, Refund.id, Refund.key)
+        rows = {key: each for *each, key in self.session.execute(select(*columns).join(Payment))}
         lines: dict[int, list[tuple[int, int, bool, bool]]] = {}
         for line in self.session.scalars(select(RefundLine).order_by(RefundLine.position)):
             about = line.position, line.quantity, line.posted, line.returned_at is not None
@@ -761,19 +800,20 @@ class TwoLives(RuleBasedStateMachine):
                 row.intent,
                 row.amount,
                 row.state,
+                row.due if row.state == "owed" else None,
                 tuple((each, number, row.posted, row.returned) for each, number in sorted(row.copies.items())),
             )
             for row in self.model.given_back
         )
         stands = Counter(
-            (intent, amount, state.value, tuple(lines.get(row_id, ())))
-            for row_id, intent, amount, state in rows.values()
+            (intent, amount, state.value, due if state.value == "owed" else None, tuple(lines.get(row_id, ())))
+            for intent, amount, state, due, row_id in rows.values()
         )
         assert stands == given
         asked = [each for each in self.world.refunds.values() if "refund" in each.metadata]
         assert len(asked) == len({each.metadata["refund"] for each in asked})
         for each in asked:
-            assert (each.intent_id, each.amount) == rows[each.metadata["refund"]][1:3]
+            assert [each.intent_id, each.amount] == rows[each.metadata["refund"]][:2]
         for intent in self.world.paid():
             assert self.world.left(intent) >= 0
 
