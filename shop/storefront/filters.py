@@ -13,7 +13,7 @@ from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g, url_for
 from flask_babel import get_locale, gettext, ngettext
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
@@ -42,6 +42,7 @@ def init_app(app: Flask) -> None:
         markdown=markdown,
         language_name=language_name,
         typeset=typeset,
+        unbroken=unbroken,
     )
     app.jinja_env.globals.update(
         asset=asset,
@@ -108,7 +109,7 @@ def published(value: str) -> str:
     return year
 
 
-def on_the_way(zone: PostageZone) -> str:
+def on_the_way(zone: PostageZone) -> Markup:
     """How long parcels to a zone take: ``2–4 working days``."""
     least, most = zone.min_days, zone.max_days
     if least == most:
@@ -117,7 +118,12 @@ def on_the_way(zone: PostageZone) -> str:
         words = ngettext(
             "%(least)s–%(num)d working day", "%(least)s–%(num)d working days", most, least=number(least)
         )
-    return words
+    return unbroken(words)
+
+
+def unbroken(text: object) -> Markup:
+    """A text, lazy or not, where no line ends within a range of numbers."""
+    return Markup(markets.unbroken(str(escape(str(text)))))  # noqa: S704 - escaped
 
 
 def language_name(code: str) -> str:
@@ -137,7 +143,7 @@ def names_of(edition: Edition, role: str) -> str:
 
 
 def markdown(text: str) -> Markup:
-    return Markup(to_html(text))  # noqa: S704 - cleaned by to_html
+    return Markup(markets.unbroken(to_html(text)))  # noqa: S704 - cleaned by to_html
 
 
 def seller() -> Trader | None:
