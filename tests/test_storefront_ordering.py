@@ -232,6 +232,8 @@ def test_copies_that_are_gone_are_named_without_telling_how_many_are_left(
     form = client.get("/en-gb/order").page
     assert "Order and pay" not in form.text
     assert "No copies at present" in form.text
+    [field] = form.all(".//input[@aria-invalid='true']")
+    assert (field.get("name"), field.get("aria-describedby")) == ("paperback", "paperback-hint paperback-error")
 
 
 def test_when_the_payment_service_is_away_the_order_is_kept(

@@ -37,6 +37,7 @@ def init_app(app: Flask) -> None:
         number=number,
         isbn=isbn,
         published=published,
+        capital=capital,
         currency_name=currency_name,
         currency_symbol=currency_symbol,
         markdown=markdown,
@@ -86,6 +87,11 @@ def currency_name(currency: Currency | str) -> str:
     return name
 
 
+def capital(words: str) -> str:
+    """Words that stand alone: the first letter large, the others as they are (``Доллар США``)."""
+    return words[:1].upper() + words[1:]
+
+
 def currency_symbol(currency: Currency) -> str:
     symbol: str = get_currency_symbol(currency.value, locale="en")
     return symbol
@@ -129,7 +135,7 @@ def unbroken(text: object) -> Markup:
 def language_name(code: str) -> str:
     """What a language is called in the reader's own."""
     name: str = Locale.parse(locale()).languages.get(code, code)
-    return name[:1].upper() + name[1:]
+    return capital(name)
 
 
 def typeset(text: str, language: str) -> str:

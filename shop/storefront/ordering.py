@@ -291,6 +291,8 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
     available = {each.slug: offers.availability(session, each) for each in editions}
     wanted = [slug for slug, number in typed.form.quantities().items() if number]
     lacking = [slug for slug in wanted if not available[slug].orderable]
+    bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking}
+    bad |= {problem.field: problem.message for problem in reversed(view.problems)}
     page = render_template(
         "storefront/order.html",
         view=view,
@@ -298,10 +300,9 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
         editions=editions,
         available=available,
         Availability=Availability,
-        lacking=lacking,
         countries=country_choices(session, typed.form.country.data or ""),
         dispatch=dispatch_words(),
         may_order=view.offer is not None and not lacking and not view.closed,
-        bad={problem.field: problem.message for problem in reversed(view.problems)},
+        bad=bad,
     )
     return page, status
