@@ -38,7 +38,8 @@ class Renderer:
 
     Each kind has ``letters/{kind}.txt`` with the blocks ``subject`` and ``body``, and ``letters/{kind}.html``
     with the block ``body``; ``letters/_frame.*`` is around them. Templates see the row's context and the
-    functions ``address_of`` (path → address), ``link_to`` (path → link) and ``romanised``, and the filters of the pages.
+    functions ``address_of`` (path → address), ``link_to`` (path → link) and ``romanised``, and the filters of the
+    pages.
     """
 
     def __init__(

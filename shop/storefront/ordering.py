@@ -25,7 +25,8 @@ from shop.orders import caps, placing
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts
-from shop.storefront import addresses, order_form
+from shop.storefront import addresses, claims, order_form
+from shop.storefront.claims import sales_closed
 from shop.storefront.filters import locale, served_country
 from shop.storefront.order_form import Problem, Typed
 from shop.storefront.pages import dispatch_words
@@ -171,11 +172,6 @@ def lead_to_payment(session: Session, order_id: int, token: str) -> Answer:
     return redirect(url, 303)
 
 
-def sales_closed(session: Session) -> bool:
-    """In production nothing is sold until prices, weights, postage, stock and the seller are confirmed."""
-    return settings().production and bool(offers.missing_for_sale(session))
-
-
 def market_of(session: Session, here: Market, view: View) -> Market | None:
     """The market that serves the chosen country in this language; ``None``, with a problem, for none."""
     country = view.typed.form.country.data or ""
@@ -193,9 +189,11 @@ def weigh(session: Session, view: View) -> None:
     """Put the offer into the view, or the reason why there is none."""
     country = view.typed.form.country.data or ""
     try:
-        view.offer = offers.offer(session, view.typed.form.quantities(), country)
+        found = offers.offer(session, view.typed.form.quantities(), country)
     except NotOrderable as error:
         refuse(session, view, error, country)
+    else:
+        view.offer = found if claims.settled(found, claims.withheld(session)) else None
 
 
 def refuse(session: Session, view: View, error: NotOrderable, country: str) -> None:
@@ -302,6 +300,7 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
         Availability=Availability,
         countries=country_choices(session, typed.form.country.data or ""),
         dispatch=dispatch_words(),
+        kept_back=claims.withheld(session),
         may_order=view.offer is not None and not lacking and not view.closed,
         bad=bad,
     )
