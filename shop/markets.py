@@ -5,6 +5,7 @@ The markets themselves are data (``shop/data/markets.toml``); a third language o
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ from shop.money import Currency, Money
 
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
+RANGE = re.compile(r"(?<!\d)\d{1,3}–\d+(?![^<>]*>)")
+"""Two numbers with an en dash between them, no years (titles stay as they are), outside the tags of HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
     if isinstance(day, datetime):
         day = day.astimezone(SHOP_ZONE).date()
     written = format_date(day, form, locale=locale)
+    if locale.startswith("ru"):
+        written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
     return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
 
 
@@ -117,6 +122,11 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
     short = moment.astimezone(SHOP_ZONE)
     day = write_date(moment, locale, form).replace(" ", "\u00a0")
     return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
+
+
+def unbroken(html: str) -> str:
+    """HTML where no line ends within a range such as ``2–4``: an en dash would let it (Unicode, UAX #14)."""
+    return RANGE.sub(r'<span class="unbroken">\g<0></span>', html)
 
 
 @cache

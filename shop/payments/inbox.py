@@ -9,7 +9,7 @@ from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import add_once, run, transact
-from shop.errors import GatewayRefused
+from shop.errors import GatewayError, GatewayRefused
 from shop.payments import disputes, refunds, settling
 from shop.payments.gateway import IncomingEvent, PaymentGateway
 from shop.payments.models import InboxEvent, InboxState
@@ -199,6 +199,8 @@ def work_due(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     for event_id in found:
         try:
             work(session, gateway, event_id, now)
+        except GatewayError as error:
+            log.warning("event %s waits: %s", event_id, error)
         except Exception:
             # work() has kept it as failed, with its error and its next try; the others must not wait for it.
             log.exception("event %s could not be worked", event_id)

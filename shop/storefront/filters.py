@@ -13,7 +13,7 @@ from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g, url_for
 from flask_babel import get_locale, gettext, ngettext
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
@@ -37,11 +37,13 @@ def init_app(app: Flask) -> None:
         number=number,
         isbn=isbn,
         published=published,
+        capital=capital,
         currency_name=currency_name,
         currency_symbol=currency_symbol,
         markdown=markdown,
         language_name=language_name,
         typeset=typeset,
+        unbroken=unbroken,
     )
     app.jinja_env.globals.update(
         asset=asset,
@@ -85,6 +87,11 @@ def currency_name(currency: Currency | str) -> str:
     return name
 
 
+def capital(words: str) -> str:
+    """Words that stand alone: the first letter large, the others as they are (``Доллар США``)."""
+    return words[:1].upper() + words[1:]
+
+
 def currency_symbol(currency: Currency) -> str:
     symbol: str = get_currency_symbol(currency.value, locale="en")
     return symbol
@@ -108,7 +115,7 @@ def published(value: str) -> str:
     return year
 
 
-def on_the_way(zone: PostageZone) -> str:
+def on_the_way(zone: PostageZone) -> Markup:
     """How long parcels to a zone take: ``2–4 working days``."""
     least, most = zone.min_days, zone.max_days
     if least == most:
@@ -117,13 +124,18 @@ def on_the_way(zone: PostageZone) -> str:
         words = ngettext(
             "%(least)s–%(num)d working day", "%(least)s–%(num)d working days", most, least=number(least)
         )
-    return words
+    return unbroken(words)
+
+
+def unbroken(text: object) -> Markup:
+    """A text, lazy or not, where no line ends within a range of numbers."""
+    return Markup(markets.unbroken(str(escape(str(text)))))  # noqa: S704 - escaped
 
 
 def language_name(code: str) -> str:
     """What a language is called in the reader's own."""
     name: str = Locale.parse(locale()).languages.get(code, code)
-    return name[:1].upper() + name[1:]
+    return capital(name)
 
 
 def typeset(text: str, language: str) -> str:
@@ -137,7 +149,7 @@ def names_of(edition: Edition, role: str) -> str:
 
 
 def markdown(text: str) -> Markup:
-    return Markup(to_html(text))  # noqa: S704 - cleaned by to_html
+    return Markup(markets.unbroken(to_html(text)))  # noqa: S704 - cleaned by to_html
 
 
 def seller() -> Trader | None:
