@@ -13,10 +13,12 @@ from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g, url_for
 from flask_babel import get_locale, gettext, ngettext
+from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
+from shop.bibliography.romanisation import ala_lc
 from shop.catalogue import postage
 from shop.catalogue.models import Edition, PostageZone, Role
 from shop.content.rendering import to_html
@@ -25,6 +27,7 @@ from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.trader import SHOP, Trader
 
+PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
 SHORT_WORD = re.compile(r"(?<!\w)([А-Яа-яЁё]{1,2}) ")
 
 
@@ -43,6 +46,8 @@ def init_app(app: Flask) -> None:
         markdown=markdown,
         language_name=language_name,
         typeset=typeset,
+        legible=legible,
+        place_name=place_name,
         unbroken=unbroken,
     )
     app.jinja_env.globals.update(
@@ -141,6 +146,16 @@ def language_name(code: str) -> str:
 def typeset(text: str, language: str) -> str:
     """A title as it is printed: in Russian a short preposition or conjunction does not end a line."""
     return SHORT_WORD.sub("\\1\u00a0", text) if language == "ru" else text
+
+
+def legible(name: str) -> str:
+    """A proper name in letters that the page's readers can read: Russian ones in Latin letters, as libraries do."""
+    return name if g.market.language == "ru" else ala_lc(name)
+
+
+def place_name(place: str) -> str:
+    """Where a book came out, as the reader's language calls it."""
+    return str(PLACES[place]) if place in PLACES else legible(place)
 
 
 def names_of(edition: Edition, role: str) -> str:
