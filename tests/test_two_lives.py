@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
@@ -71,6 +72,7 @@ from tests.order_model import (
     ModelOrder,
     Page,
 )
+from tests.order_scenes import SCENES
 from tests.order_world import FAULTS, Event, World
 from tests.till import differences
 
@@ -82,20 +84,6 @@ SHELF = {"paperback": 4, "russian": 3}
 NO_ANSWER = st.sampled_from(["", "", "", "before", "after"])
 MANY = st.integers(0, 11)
 BELFAST = {"address": Address("Ada Reader", "1 Long Lane", "", "Belfast", "", "BT1 5GS", "GB")}
-SCENES = [
-    "unopened",
-    "open",
-    "delayed",
-    "paid",
-    "paid",
-    "posted",
-    "posted and back",
-    "disputed",
-    "failed",
-    "repeated",
-]
-SCENES += ["unanswered"]
-"""How far the first order of an example has come."""
 PAID = ("paid", "part_refunded", "refunded")
 LIVES = (Stock, StockMovement, Order, OrderLine, Buyer, Shipment, Concern, TimelineEntry, CheckoutAttempt, Payment)
 LIVES += (Refund, RefundLine, Dispute, InboxEvent, LedgerEntry, Letter)
@@ -154,37 +142,11 @@ class TwoLives(RuleBasedStateMachine):
         paperback=st.integers(0, 2),
         russian=st.integers(0, 1),
         market=st.sampled_from(["en-gb", "ru-us"]),
-        so_far=st.sampled_from(SCENES),
-        where=st.sampled_from(["home", "home", "abroad", "Belfast"]),
-        more=st.sampled_from([0, 0, 1]),
+        scene=st.sampled_from(SCENES),
     )
-    def begin(self, paperback: int, russian: int, market: str, so_far: str, where: str, more: int) -> None:
-        """An order, and how far it has come."""
+    def begin(self, paperback: int, russian: int, market: str, scene: Callable[[TwoLives], None]) -> None:
         self.place(paperback, russian or int(not paperback), market)
-        self.open_page(0, "after" if so_far == "unopened" else "")
-        if so_far in ("unopened", "open"):
-            return
-        if so_far in ("paid", "delayed"):
-            self.pay(0, so_far, where, more, heard=True)
-            return
-        self.pay(0, "paid", "home", 0, heard=True)
-        if so_far in ("posted", "posted and back"):
-            self.post(0)
-        if so_far == "posted and back":
-            self.ask_refund_of_a_sum(0, 0, 0, at_once=True)
-        elif so_far == "disputed":
-            self.dispute(0, "needs_response", heard=True)
-            self.settle_worries(0, every=True)
-        elif so_far in ("failed", "repeated"):
-            self.ask_refund_of_copies(0, 1, 1, at_once=True)
-            self.a_refund_goes_on(0, "failed", heard=True)
-            self.settle_worries(0, every=True)
-            if so_far == "repeated":
-                self.ask_again(0, at_once=True)
-        elif so_far == "unanswered":
-            self.ask_refund_of_a_sum(0, 500, 0, at_once=False)
-            self.perform(self.model.given_back[-1], "after", "succeeded")
-            self.time_goes_by({"days": 1}, swept=False)
+        scene(self)
 
     @precondition(lambda self: len(self.ids) < 3)
     @rule(paperback=st.integers(0, 2), russian=st.integers(0, 2), market=st.sampled_from(["en-gb", "ru-us"]))
@@ -853,21 +815,33 @@ class TwoLives(RuleBasedStateMachine):
         assert list(self.session.scalars(undone)) == []
 
 
-SHARES = {"sqlite": 3, "postgresql": 20}
+SHARES = {"sqlite": 4, "postgresql": 20}
 """Of the profile's examples, one in so many."""
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_whatever_happens_an_order_is_as_it_is_promised(app: Flask):
-    share = SHARES[engine_of(app).dialect.name]
+@pytest.fixture
+def machine(app: Flask) -> type[TwoLives]:
     with Session(engine_of(app)) as session:
         stock_the_shop(session, START)
         make_admin(session)
-    machine = type("Machine", (TwoLives,), {"app": app})
+    return type("Machine", (TwoLives,), {"app": app})
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_at_each_turn_an_order_is_as_it_is_promised(machine: type[TwoLives], scene: Callable[[TwoLives], None]):
+    lives = machine()
+    lives.place(2, 1, "en-gb")
+    scene(lives)
+    lives.shop_and_model_agree()
+    lives.teardown()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+def test_whatever_happens_an_order_is_as_it_is_promised(app: Flask, machine: type[TwoLives]):
     run_state_machine_as_test(
         machine,
         settings=hypothesis.settings(
-            max_examples=max(1, hypothesis.settings().max_examples // share),
+            max_examples=max(1, hypothesis.settings().max_examples // SHARES[engine_of(app).dialect.name]),
             stateful_step_count=40,
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
