@@ -22,7 +22,7 @@ from shop.libraries.models import LibraryOrder, LibraryState, Request
 from shop.libraries.routing import MOVES, Enquiry
 from shop.markets import MARKETS
 from shop.orders.timeline import admin
-from shop.storefront.libraries import ORDERS_TOGETHER, POSTS_PER_VISITOR
+from shop.storefront.libraries import ORDERS_TOGETHER, POSTS_AT_ONCE
 from shop.trader import Distributor
 from tests.client import Answer, Client
 from tests.conftest import engine_of
@@ -382,14 +382,14 @@ def test_a_machine_that_fills_in_the_trap_is_thanked_and_nothing_happens(client:
 def test_a_flood_from_one_address_is_stopped_and_the_next_library_is_served(
     client: Client, session: Session, app: Flask
 ) -> None:
-    for number in range(POSTS_PER_VISITOR):
+    for number in range(POSTS_AT_ONCE):
         assert ask(client, own_reference=str(number), email=f"a{number}@uni.example").status_code == 303
     for _ in range(3):
         refused = ask(client, own_reference="kept")
         assert refused.status_code == 429
         assert int(refused.headers["Retry-After"]) <= 601
         assert refused.page.form("institution").fields["own_reference"] == "kept"
-    assert len(orders(session)) == POSTS_PER_VISITOR
+    assert len(orders(session)) == POSTS_AT_ONCE
     honest = client.post(
         "/en-gb/libraries", data={**FILLED, "attempt": "b" * 24}, environ_base={"REMOTE_ADDR": "192.0.2.7"}
     )
