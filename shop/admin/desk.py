@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -277,6 +277,15 @@ def unknown(anything: str) -> ResponseReturnValue:
     abort(404)
 
 
+def _may_open(address: str) -> bool:
+    """Whether whoever is signed in may open a page of the desk."""
+    try:
+        endpoint, _arguments = current_app.url_map.bind("").match(urlsplit(address).path)
+    except HTTPException:
+        return False
+    return person().may(endpoint)
+
+
 @desk.context_processor
 def shared() -> dict[str, object]:
     """What the frame around every page shows."""
@@ -284,6 +293,7 @@ def shared() -> dict[str, object]:
     return {
         "person": someone,
         "may": someone.may if someone else lambda _endpoint: False,
+        "may_open": _may_open,
         "language": language(),
         "languages": LANGUAGES,
     }

@@ -33,7 +33,7 @@ class Right(enum.Enum):
     """Change the shop: stock, letters, libraries, prices, texts."""
     REFUND = enum.auto()
     EXPORT = enum.auto()
-    """Take many people's data, or Stripe's account, away as a file."""
+    """Take data away as a file."""
     PEOPLE = enum.auto()
     """The people of the desk, and the journal of what they did."""
 
@@ -87,8 +87,8 @@ ACTS: dict[str, Act] = {
     # Money
     **_see(Right.LOOK, "money_page", "statement_list"),
     **_see(Right.REFUND, "refund_page"),
-    "refund": Act(Right.REFUND, _l("refunded")),
-    "refund_again": Act(Right.REFUND, _l("refunded once more")),
+    "refund": Act(Right.REFUND, _l("gave money back")),
+    "refund_again": Act(Right.REFUND, _l("gave money back once more")),
     "rebuild": Act(Right.MANAGE, _l("rebuilt an order from its payment")),
     "statement_file": Act(Right.EXPORT, _l("downloaded a statement")),
     # Everything else
@@ -97,7 +97,8 @@ ACTS: dict[str, Act] = {
     "letter_again": Act(Right.MANAGE, _l("sent a letter again")),
     "move": Act(Right.MANAGE, _l("brought a library order up to date")),
     "count": Act(Right.MANAGE, _l("counted the stock")),
-    **_see(Right.LOOK, "setup_page", "trader_page", "distributor_page", "prices_page", "postage_page"),
+    **_see(Right.LOOK, "setup_page"),
+    **_see(Right.MANAGE, "trader_page", "distributor_page", "prices_page", "postage_page"),
     "confirm": Act(Right.MANAGE, _l("confirmed a fact")),
     "change_trader": Act(Right.MANAGE, _l("changed the seller")),
     "change_distributor": Act(Right.MANAGE, _l("changed a distributor")),
