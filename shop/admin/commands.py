@@ -24,7 +24,12 @@ admin_group = click.Group("admin", help="People of the order desk.")
 @click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
 @click.option("--name", default="", help="The name shown beside what this person does.")
 @click.option("--language", type=click.Choice(list(LANGUAGES)), default=None, help="The language of the desk.")
-@click.option("--role", type=click.Choice(list(Role)), default=None, help="Owner, unless the person has a role.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default=None,
+    help="Owner, unless the person has a role.",
+)
 @with_appcontext
 def create(email: str, password_stdin: bool, name: str, language: str | None, role: str | None) -> None:
     """Let a person sign in. For one who may already, set the password and end every session."""
