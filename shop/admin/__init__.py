@@ -90,6 +90,5 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.inbox_list", _("Messages from Stripe")),
         ("admin.setup_page", _("Set-up")),
         ("admin.people_list", _("People")),
-        ("admin.journal_page", _("Journal")),
     ]
     return [(endpoint, name) for endpoint, name in pages if person().may(endpoint)]

@@ -58,7 +58,7 @@ def create(email: str, password_stdin: bool, name: str, language: str | None, ro
         person.language = language or person.language or "en"
         if role:
             people.change(s, person.id, role=Role(role), active=True, notified=person.notified)
-        journal.note(s, "command_create", person, at, about="person_id", subject=str(person.id))
+        journal.note(s, "command_create", None, at, about="person_id", subject=str(person.id))
         return is_new
 
     try:
@@ -81,7 +81,7 @@ def reset_second_factor(email: str) -> None:
             return False
         second_factor.remove(s, person)
         staff.close_all_sessions(s, person.id)
-        journal.note(s, "command_reset", person, at, about="person_id", subject=str(person.id))
+        journal.note(s, "command_reset", None, at, about="person_id", subject=str(person.id))
         return True
 
     if not transact(db.session(), work):

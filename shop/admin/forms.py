@@ -204,7 +204,9 @@ class JoinForm(Form):
 
 
 class InviteForm(Form):
-    name = StringField(_l("Name"), [Required(), at_most(200)], filters=[stripped], render_kw={"required": True})
+    name = StringField(
+        _l("Name of the person"), [Required(), at_most(200)], filters=[stripped], render_kw={"required": True}
+    )
     email = StringField(
         _l("E-mail"),
         [Required(), at_most(254), Mail()],

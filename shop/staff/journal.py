@@ -75,10 +75,9 @@ def note(
     about: str = "",
     subject: str = "",
     changes: Sequence[Sequence[Any]] = (),
-    name: str = "",
 ) -> None:
     """Write an entry down at once, for what happens before or without a sign-in or changes nothing."""
-    deed = Deed(who.id if who else None, who.name if who else name, kind, now, about, subject)
+    deed = Deed(who.id if who else None, who.name if who else "", kind, now, about, subject)
     deed.changes = [list(each) for each in changes]
     write(session, deed)
 
