@@ -19,7 +19,7 @@ from shop.markets import MARKETS
 from shop.orders import placing
 from shop.orders.models import Order
 from shop.payments import checkouts
-from shop.staff import Admin
+from shop.staff import Admin, Role
 from shop.stock import Stock
 from shop.trader import trader
 from tests.fake_gateway import LONDON, FakeGateway
@@ -73,6 +73,7 @@ def make_admin(
     language: str = "en",
     *,
     notified: bool = True,
+    role: Role = Role.OWNER,
 ) -> Admin:
     """A person of the order desk whose password is ``PASSWORD``."""
 
@@ -81,6 +82,7 @@ def make_admin(
             email=email,
             name=name,
             language=language,
+            role=role,
             password_hash=HASH,
             active=True,
             notified=notified,

@@ -494,6 +494,7 @@ def test_a_russian_desk_shows_no_english_word_and_an_english_one_no_russian(
         *("/admin/", "/admin/orders", url(posted), url(worry), "/admin/stock", "/admin/libraries", "/admin/money"),
         *(f"/admin/libraries/{ticket}", "/admin/letters", "/admin/inbox", "/admin/setup", "/admin/setup/trader"),
         *("/admin/setup/prices", "/admin/setup/postage", "/admin/setup/distributors/russian", "/admin/none"),
+        *("/admin/people", "/admin/journal", "/admin/account", "/admin/account/second-factor", "/admin/confirm"),
     ]
     foreign = english_words()
     for page in pages:

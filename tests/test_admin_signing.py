@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop import throttle
-from shop.admin import signing
+from shop.admin import guessing
 from shop.admin.desk import local_page
 from shop.database import transact
 from shop.staff import Admin, AdminSession
@@ -101,8 +101,8 @@ def test_a_password_is_hashed_anew_when_the_parameters_have_changed(
 def test_the_guesser_is_locked_out_and_not_the_owner(app: Flask, client: Client, vera: Admin) -> None:
     guesser = make_client(app)
     guesser.environ_base["REMOTE_ADDR"] = "203.0.113.9"
-    answers = [sign_in(guesser, password="guess") for _ in range(signing.TRIES_PER_PAIR + 1)]
-    assert [each.status_code for each in answers] == [403] * signing.TRIES_PER_PAIR + [429]
+    answers = [sign_in(guesser, password="guess") for _ in range(guessing.TRIES_PER_PAIR + 1)]
+    assert [each.status_code for each in answers] == [403] * guessing.TRIES_PER_PAIR + [429]
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 15 * 60
     assert "Too many attempts" in answers[-1].page.text
     assert sign_in(guesser).status_code == 429  # even with the right password
@@ -113,8 +113,8 @@ def test_an_address_that_tries_many_accounts_is_locked_out_for_a_while(
     client: Client, session: Session, clock: MovedClock, vera: Admin
 ) -> None:
     def spend(s: Session) -> None:
-        for _ in range(signing.TRIES_PER_ADDRESS - 1):
-            throttle.spend(s, "sign-in:127.0.0.1", signing.TRIES_PER_ADDRESS, signing.WINDOW, clock.now())
+        for _ in range(guessing.TRIES_PER_ADDRESS - 1):
+            throttle.spend(s, "sign-in:127.0.0.1", guessing.TRIES_PER_ADDRESS, guessing.WINDOW, clock.now())
 
     transact(session, spend)
     assert sign_in(client, email=NOBODY).status_code == 403

@@ -206,7 +206,8 @@ def address_of(app: Flask, rule: Rule) -> str:
         else:
             filled[name] = "x"
     with app.test_request_context():
-        return app.url_map.bind("localhost").build(rule.endpoint, filled, method="POST")
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+        return app.url_map.bind("localhost").build(rule.endpoint, filled, method=method)
 
 
 def test_every_post_from_another_site_is_refused(app: Flask, client: Client):

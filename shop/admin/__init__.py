@@ -10,15 +10,21 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    account,
     evidence,
     inbox,
+    joining,
+    journal,
     letters,
     libraries,
     money,
     orders,
     parcels,
+    people,
+    presence,
     quoted,
     refunding,
+    second_factor,
     setup,
     signing,
     statements,
@@ -27,18 +33,24 @@ from shop.admin import (
     today,
     words,
 )
-from shop.admin.desk import desk
+from shop.admin.desk import desk, person
 from shop.admin.naming import edition_name, language_name
 
 PAGES = (
+    account,
     evidence,
     inbox,
+    joining,
+    journal,
     letters,
     libraries,
     money,
     orders,
     parcels,
+    people,
+    presence,
     refunding,
+    second_factor,
     setup,
     signing,
     statements,
@@ -67,8 +79,8 @@ def vocabulary() -> dict[str, object]:
 
 
 def navigation() -> list[tuple[str, str]]:
-    """The desk's main pages, as endpoint and name."""
-    return [
+    """The desk's main pages, as endpoint and name, as far as the person's role goes."""
+    pages = [
         ("admin.today", _("Today")),
         ("admin.order_list", _("Orders")),
         ("admin.stock_page", _("Stock")),
@@ -77,4 +89,6 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.letter_list", _("Letters")),
         ("admin.inbox_list", _("Messages from Stripe")),
         ("admin.setup_page", _("Set-up")),
+        ("admin.people_list", _("People")),
     ]
+    return [(endpoint, name) for endpoint, name in pages if person().may(endpoint)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -17,19 +18,23 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from shop import staff
+from shop.admin import rights
+from shop.admin.rights import FRESH, Act, Right
 from shop.database import transact
 from shop.errors import TooMany, WrongState
 from shop.extensions import csrf, db, now
 from shop.markets import GENERIC, LANGUAGES, MARKETS, negotiate
 from shop.orders.timeline import Actor
 from shop.orders.timeline import admin as admin_actor
+from shop.staff import Role, journal, sessions
 
 desk = Blueprint("admin", __name__, url_prefix="/admin")
 
 TOKEN = "token"  # noqa: S105 - the name of the cookie's entry, not a secret
-OPEN = ("admin.sign_in", "admin.sign_in_try")
-"""Pages that are shown before the sign-in."""
 SAFE = ("GET", "HEAD", "OPTIONS")
+CONFIRMED_FOR = timedelta(minutes=10)
+GRACE = timedelta(minutes=10)
+"""So much longer a form is taken than its page is shown, for somebody has to fill it in."""
 
 PROBLEMS = {
     400: (_l("This could not be read"), _l("The browser sent something that makes no sense here.")),
@@ -53,6 +58,14 @@ class Person:
     name: str
     email: str
     language: str
+    role: Role
+    has_second_factor: bool
+    second_factor_required: bool
+    confirmed_at: datetime | None
+
+    def may(self, endpoint: str) -> bool:
+        """Whether his role lets him use an endpoint, such as ``admin.refund``."""
+        return rights.allows(self.role, endpoint)
 
     @property
     def actor(self) -> Actor:
@@ -73,22 +86,72 @@ def language() -> str:
     return cast(str, g.language)
 
 
+class NotForRole(Exception):
+    """Somebody is signed in whose role does not allow this."""
+
+
 @desk.before_request
 def enter() -> ResponseReturnValue | None:
-    """Choose the language, find out who it is, and let nobody else in."""
+    """Choose the language, find out who it is, and let in only whoever may."""
     _begin()
-    found = _signed_in()
+    act, found = rights.act_of(request.endpoint), _signed_in()
     if found is not None:
         g.person = found
         speak(found.language)
-    if found is None and request.endpoint not in OPEN:
+    if found is None and (act is None or act.right is not Right.ENTER):
         wanted = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("admin.sign_in", next=wanted if wanted != "/admin/" else None))
+    if found is not None and (act is None or not found.may(request.endpoint or "")):
+        raise NotForRole(request.endpoint)
     if request.method not in SAFE:
         csrf.protect()
     if any(map(_has_controls, (*request.args.values(), *request.form.values()))):
         abort(400)  # it could not be shown again: no page may hold such a character
+    if found is None or act is None or act.right is Right.ENTER:
+        return None
+    if (
+        found.second_factor_required
+        and not found.has_second_factor
+        and act.right not in (Right.SELF, Right.SECURE)
+    ):
+        return redirect(url_for("admin.second_factor"), code=303)
+    if act.right in FRESH and not _is_fresh(found):
+        return redirect(url_for("admin.confirmation", next=_onward()), code=303)
+    _write_down(found, act)
     return None
+
+
+def _is_fresh(someone: Person) -> bool:
+    """Whether somebody has lately shown by password or code that it is he."""
+    within = CONFIRMED_FOR if request.method in SAFE else CONFIRMED_FOR + GRACE
+    return someone.confirmed_at is not None and now() < someone.confirmed_at + within
+
+
+def _onward() -> str | None:
+    """Where to go on after a confirmation: to the page itself, or to the one whose form was sent."""
+    if request.method in SAFE:
+        return request.full_path.rstrip("?")
+    parts = urlsplit(request.referrer or "")
+    return local_page(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+def _write_down(someone: Person, act: Act) -> None:
+    """Let the journal know who is about to do what; what is taken away as a file is written down at once."""
+    if act.told is None:
+        return
+    named = request.view_args or {}
+    deed = journal.Deed(
+        someone.id,
+        someone.name,
+        (request.endpoint or "").removeprefix("admin."),
+        now(),
+        about=next(iter(named), ""),
+        subject=" ".join(map(str, named.values())),
+    )
+    if request.method not in SAFE:
+        journal.begin(db.session(), deed)
+    elif act.right is Right.EXPORT:
+        transact(db.session(), lambda s: journal.write(s, deed))
 
 
 def _has_controls(typed: str) -> bool:
@@ -118,9 +181,19 @@ def _signed_in() -> Person | None:
     found = staff.live_session(db.session(), token, now())
     if found is None:
         return None
-    someone = Person(found.admin.id, found.admin.name, found.admin.email, found.admin.language)
+    someone = Person(
+        found.admin.id,
+        found.admin.name,
+        found.admin.email,
+        found.admin.language,
+        found.admin.role,
+        found.admin.has_second_factor,
+        sessions.second_factor_required(db.session()),
+        found.confirmed_at,
+    )
     if found.seen_at <= now() - staff.SEEN_EVERY:
-        transact(db.session(), lambda s: staff.see(s, token, now()))
+        address = request.remote_addr or ""
+        transact(db.session(), lambda s: staff.see(s, token, now(), address))
     return someone
 
 
@@ -169,6 +242,15 @@ def wrong_token(_error: CSRFError) -> ResponseReturnValue:
     )
 
 
+@desk.errorhandler(NotForRole)
+def not_for_role(_error: NotForRole) -> ResponseReturnValue:
+    return problem(
+        403,
+        _("This is not for your role"),
+        _("What you may do at the desk is decided by its owner. Nothing was changed."),
+    )
+
+
 @desk.errorhandler(WrongState)
 def wrong_state(_error: WrongState) -> ResponseReturnValue:
     return problem(409)
@@ -195,7 +277,23 @@ def unknown(anything: str) -> ResponseReturnValue:
     abort(404)
 
 
+def _may_open(address: str) -> bool:
+    """Whether whoever is signed in may open a page of the desk."""
+    try:
+        endpoint, _arguments = current_app.url_map.bind("").match(urlsplit(address).path)
+    except HTTPException:
+        return False
+    return person().may(endpoint)
+
+
 @desk.context_processor
 def shared() -> dict[str, object]:
     """What the frame around every page shows."""
-    return {"person": g.get("person"), "language": language(), "languages": LANGUAGES}
+    someone: Person | None = g.get("person")
+    return {
+        "person": someone,
+        "may": someone.may if someone else lambda _endpoint: False,
+        "may_open": _may_open,
+        "language": language(),
+        "languages": LANGUAGES,
+    }

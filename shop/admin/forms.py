@@ -10,19 +10,27 @@ from babel.numbers import format_decimal
 from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import Field, Form, IntegerField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, Field, Form, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # the stubs are of an older WTForms
-from wtforms.validators import AnyOf, InputRequired, Length, NumberRange, StopValidation
+from wtforms.validators import AnyOf, EqualTo, InputRequired, Length, NumberRange, StopValidation
 from wtforms.widgets import TextInput
 
 from shop.admin.desk import locale
 from shop.admin.naming import language_name
+from shop.admin.passwords import SHORTEST
 from shop.markets import LANGUAGES
+from shop.staff import Role
 
 REQUIRED = _l("Please fill this in.")
 DIGITS = re.compile(r"[+\-−]?[0-9]{1,9}")
 SUM = re.compile(r"([0-9]{1,6})(?:[.,]([0-9]{2}))?")
 MOST_COPIES = 100_000
+
+ROLES = {
+    Role.OWNER: _l("owner: may do everything"),
+    Role.PACKER: _l("packer: sees orders, packs and posts them"),
+    Role.READER: _l("reader: sees and changes nothing"),
+}
 
 
 def stripped(value: str | None) -> str:
@@ -108,6 +116,25 @@ def language_field() -> SelectField:
     )
 
 
+def code_field(label: str) -> StringField:
+    """A code of the authenticator app, or one for recovery."""
+    return StringField(
+        label,
+        [at_most(40)],
+        filters=[stripped],
+        render_kw={"autocomplete": "one-time-code", "spellcheck": "false", "autocapitalize": "off"},
+    )
+
+
+def role_field() -> SelectField:
+    return SelectField(
+        _l("Role"),
+        choices=lambda: [SelectChoice(role.value, str(ROLES[role])) for role in Role],
+        validate_choice=False,
+        validators=[AnyOf([role.value for role in Role], message=_l("Please choose one of the roles."))],
+    )
+
+
 class SignInForm(Form):
     email = StringField(
         _l("E-mail"),
@@ -119,6 +146,83 @@ class SignInForm(Form):
         [Required(), at_most(1000)],
         render_kw={"autocomplete": "current-password", "required": True},
     )
+    code = code_field(_l("Code from the authenticator app"))
+
+
+class PresenceForm(Form):
+    """Proof of being there: one of the two."""
+
+    password = PasswordField(_l("Password"), [at_most(1000)], render_kw={"autocomplete": "current-password"})
+    code = code_field(_l("Code from the authenticator app"))
+
+
+class CodeForm(Form):
+    """The first code of an app that was just set up."""
+
+    code = StringField(
+        _l("Code"),
+        [Required(), at_most(40)],
+        filters=[stripped],
+        render_kw={"autocomplete": "one-time-code", "inputmode": "numeric", "required": True},
+    )
+
+
+def new_password_field() -> PasswordField:
+    long_enough = Length(min=SHORTEST, message=_l("At least %(min)d characters, please."))
+    return PasswordField(
+        _l("New password"),
+        [Required(), at_most(1000), long_enough],
+        render_kw={"autocomplete": "new-password", "required": True},
+    )
+
+
+def repeated_field() -> PasswordField:
+    return PasswordField(
+        _l("New password, once more"),
+        [Required(), EqualTo("new", message=_l("This differs from what stands above."))],
+        render_kw={"autocomplete": "new-password", "required": True},
+    )
+
+
+class PasswordForm(Form):
+    """Another password in place of one's own."""
+
+    old = PasswordField(
+        _l("Password so far"),
+        [Required(), at_most(1000)],
+        render_kw={"autocomplete": "current-password", "required": True},
+    )
+    new = new_password_field()
+    again = repeated_field()
+
+
+class JoinForm(Form):
+    """The password that an invited person chooses."""
+
+    new = new_password_field()
+    again = repeated_field()
+
+
+class InviteForm(Form):
+    name = StringField(
+        _l("Name of the person"), [Required(), at_most(200)], filters=[stripped], render_kw={"required": True}
+    )
+    email = StringField(
+        _l("E-mail"),
+        [Required(), at_most(254), Mail()],
+        filters=[stripped],
+        render_kw={"type": "email", "required": True},
+    )
+    role = role_field()
+    language = language_field()
+
+
+class PersonForm(Form):
+    """What an owner decides about somebody."""
+
+    role = role_field()
+    active = BooleanField(_l("In service: may sign in"))
+    notified = BooleanField(_l("Gets letters about orders and whatever needs attention"))
 
 
 class PostForm(Form):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 
 from shop.admin.desk import desk, person
 from shop.admin.listing import listing
+from shop.admin.words import SECRET
 from shop.database import transact
 from shop.extensions import db, now
 from shop.letters import outbox
@@ -68,7 +69,7 @@ def letter_again(letter_id: int) -> ResponseReturnValue:
     """Owe a letter once more, whatever it is about."""
     session, actor, at = db.session(), person().actor, now()
     letter = session.get(Letter, letter_id) if letter_id < 2**31 else None
-    if letter is None:
+    if letter is None or letter.kind in SECRET:
         abort(404)
 
     def work(s: Session) -> None:

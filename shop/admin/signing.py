@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from datetime import timedelta
-
-from flask import redirect, render_template, request, session, url_for
+from flask import make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from shop import staff, throttle
-from shop.admin import passwords
+from shop import staff
+from shop.admin import guessing, passwords
 from shop.admin.desk import TOKEN, desk, language, local_page, person
 from shop.admin.forms import SignInForm
 from shop.database import transact
 from shop.errors import TooMany
 from shop.extensions import db, now
 from shop.markets import LANGUAGES
+from shop.staff import journal, second_factor
 
-WINDOW = timedelta(minutes=15)
-TRIES_PER_PAIR = 10  # one account from one address
-TRIES_PER_ADDRESS = 50
+
+class WrongCode(Exception):
+    """The second factor was asked for and did not fit; whatever was begun is undone."""
 
 
 @desk.get("/sign-in")
@@ -35,50 +31,61 @@ def sign_in() -> ResponseReturnValue:
 
 @desk.post("/sign-in")
 def sign_in_try() -> ResponseReturnValue:
-    """Check e-mail and password; a right pair begins a new session, whatever the browser had before."""
+    """Check e-mail, password and code; if all fit a new session begins, whatever the browser had before.
+
+    The answer does not tell which of them was wrong.
+    """
     form = SignInForm(request.form)
     if not form.validate():
         return _page(form, status=422)
     email, password = (form.email.data or "").strip().lower(), form.password.data or ""
-    pair, address = _keys(email)
-
-    def count(s: Session) -> None:
-        throttle.spend(s, address, TRIES_PER_ADDRESS, WINDOW, now())
-        throttle.spend(s, pair, TRIES_PER_PAIR, WINDOW, now())
-
+    someone = staff.by_email(db.session(), email)
+    known = someone if someone and someone.active and someone.has_joined else None
+    stored, admin_id = (known.password_hash, known.id) if known else (None, 0)
+    counted = guessing.keys(email, someone.id if someone else None)
     try:
-        transact(db.session(), count)
+        guessing.count(counted)
     except TooMany as error:
-        minutes = math.ceil(error.retry_after / 60)
-        sentence = ngettext(
-            "Too many attempts. Please try again in %(num)d minute.",
-            "Too many attempts. Please try again in %(num)d minutes.",
-            minutes,
-        )
-        page, status = _page(form, status=429, problem=sentence)
+        page, status = _page(form, status=429, problem=guessing.sentence(error))
         return page, status, {"Retry-After": str(error.retry_after)}
 
-    someone = staff.by_email(db.session(), email)
-    known = someone if someone and someone.active else None
-    stored, admin_id = (known.password_hash, known.id) if known else (None, 0)
     db.session.rollback()  # hashing takes its time: no transaction stays open meanwhile
     if not passwords.fits(stored, password):
-        return _page(form, status=403, problem=_("E-mail address and password do not match."))
+        return _page(form, status=403, problem=_no_match())
     renewed = passwords.hash_password(password) if stored and passwords.is_outdated(stored) else None
-    before = session.get(TOKEN)
+    before, typed = session.get(TOKEN), form.code.data or ""
 
     def begin(s: Session) -> str:
-        throttle.forget(s, pair)
+        who = s.get_one(staff.Admin, admin_id, populate_existing=True)
+        if who.password_hash != stored or not who.active:
+            raise WrongCode  # changed since it was looked at
+        if who.has_second_factor and not second_factor.check(s, who, typed, now()):
+            raise WrongCode
+        guessing.was_right(s, counted)
         if isinstance(before, str):
             staff.close_session(s, before)
         if renewed:
-            s.get_one(staff.Admin, admin_id).password_hash = renewed
-        return staff.open_session(s, admin_id, now())
+            who.password_hash = renewed
+        journal.note(s, "sign_in_try", who, now())
+        return staff.open_session(s, admin_id, now(), request.user_agent.string, request.remote_addr or "")
 
-    token = transact(db.session(), begin)
+    try:
+        token = transact(db.session(), begin)
+    except WrongCode:
+        return _page(form, status=403, problem=_no_match())
     session.clear()
     session[TOKEN] = token
-    return redirect(local_page(request.args.get("next", "")) or url_for("admin.today"), code=303)
+    answer = make_response(redirect(local_page(request.args.get("next", "")) or url_for("admin.today"), code=303))
+    guessing.remember(answer, admin_id)
+    return answer
+
+
+def _no_match() -> str:
+    said: str = _(
+        "These do not match. Please look at the e-mail address and the password and, if you use "
+        "an authenticator app, at its newest code."
+    )
+    return said
 
 
 @desk.post("/sign-out")
@@ -111,10 +118,3 @@ def _page(form: SignInForm, status: int = 200, problem: str = "") -> tuple[str, 
 def _is_in() -> bool:
     token = session.get(TOKEN)
     return isinstance(token, str) and staff.live_session(db.session(), token, now()) is not None
-
-
-def _keys(email: str) -> tuple[str, str]:
-    """Under which keys an attempt is counted: account and address together, address alone."""
-    address = throttle.prefix(request.remote_addr)
-    account = hashlib.sha256(email.encode()).hexdigest()[:32]
-    return f"sign-in:{account}:{address}", f"sign-in:{address}"

@@ -188,7 +188,11 @@ LETTER = {
     Kind.LIBRARY_ACKNOWLEDGED: _l("Acknowledgement to the library"),
     Kind.NEW_ORDER: _l("To the shopkeeper: order paid"),
     Kind.ATTENTION: _l("To the shopkeeper: something needs attention"),
+    Kind.INVITATION: _l("Link to set a password"),
 }
+
+SECRET = (Kind.INVITATION,)
+"""Letters that the desk neither shows nor sends again: whoever read one could be somebody else."""
 
 LETTER_STATE = {
     LetterState.OWED: _l("waiting to be sent"),

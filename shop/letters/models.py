@@ -35,6 +35,7 @@ class Kind(enum.StrEnum):
     library_acknowledged      ``library:{id}``     see ``libraries.routing``
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
+    invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
     ========================  ===================  ==========================================================
     """
 
@@ -61,6 +62,8 @@ class Kind(enum.StrEnum):
     """To the shopkeeper: an order was paid."""
     ATTENTION = "attention"
     """To the shopkeeper: something needs a person."""
+    INVITATION = "invitation"
+    """To somebody who is to work at the desk: a link with which he sets his password."""
 
 
 SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION)

@@ -27,8 +27,9 @@ from shop.storefront.order_form import once, one_line
 from shop.storefront.ordering import Answer, lead_to_payment
 from shop.storefront.wording import STATES, Standing, state_of
 
-WINDOW = timedelta(minutes=10)
-LINKS_PER_VISITOR = 10
+LINKS_AT_ONCE = 10
+LINK_EVERY = timedelta(minutes=1)
+"""So often one address may ask; many readers may share it, so it is slowed and never closed."""
 UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
 UNPAID = (Standing.TO_PAY, Standing.CONFIRMING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
@@ -151,7 +152,7 @@ def send_link() -> Answer:
     root = settings().shop_url
 
     def work(s: Session) -> None:
-        throttle.spend(s, f"link:{visitor}", LINKS_PER_VISITOR, WINDOW, at)
+        throttle.pace(s, f"link:{visitor}", LINKS_AT_ONCE, LINK_EVERY, at)
         known = placing.by_number(s, number)
         # Locked, so that no letter is owed to somebody who is just being erased.
         order = placing.locked(s, known.id) if known else None

@@ -56,7 +56,7 @@ class Desk:
         for _ in range(3):
             cookie = self._cookie
             answer = self.world.ask(path, headers={"Cookie": cookie})
-            if answer is None or not answer.location.startswith("/admin/sign-in"):
+            if answer is None or not answer.location.startswith(("/admin/sign-in", "/admin/confirm")):
                 return answer
             with self._lock:
                 if self._cookie == cookie:
