@@ -17,7 +17,7 @@ from shop.database import transact
 from shop.errors import GatewayError, ShopError
 from shop.extensions import db, gateway, now, settings
 from shop.libraries import routing
-from shop.orders import placing
+from shop.orders import placing, terms
 from shop.orders.models import Order
 from shop.orders.timeline import SYSTEM
 from shop.payments import inbox, reconciliation
@@ -87,6 +87,12 @@ def run_audit(as_json: bool) -> None:
             click.echo(str(each))
         click.echo(f"{len(found)} differences")
     sys.exit(1 if found else 0)
+
+
+@shop.command("search-terms")
+def search_terms() -> None:
+    """Write anew what every order is found by."""
+    click.echo(f"{terms.rebuild_all(db.session())} orders")
 
 
 @shop.command("erase")

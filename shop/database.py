@@ -262,7 +262,7 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
 
     Waits for a rival transaction that is inserting the same key, so that the answer is final.
     """
-    statement = _insert_once(model, session.get_bind().dialect.name)
+    statement = insert_once(model, session.get_bind().dialect.name)
     # Without the option the count is -1, that is unknown, on PostgreSQL.
     done = session.execute(statement, values, execution_options={"preserve_rowcount": True})
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
@@ -271,11 +271,12 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
 def add_all_once(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
     """Insert rows that have the same columns, each unless one of its unique keys is taken."""
     if rows:
-        session.execute(_insert_once(model, session.get_bind().dialect.name), rows)
+        session.execute(insert_once(model, session.get_bind().dialect.name), rows)
 
 
 @cache
-def _insert_once(model: type[Base], dialect: str) -> Insert:
+def insert_once(model: type[Base], dialect: str) -> Insert:
+    """The statement that inserts a row unless one of its unique keys is taken."""
     table = model.__table__
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     return insert(table).on_conflict_do_nothing()  # type: ignore[arg-type]

@@ -10,15 +10,19 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    bulk,
     evidence,
+    export,
     inbox,
     letters,
     libraries,
     money,
+    order_list,
     orders,
     parcels,
     quoted,
     refunding,
+    reports,
     setup,
     signing,
     statements,
@@ -31,14 +35,18 @@ from shop.admin.desk import desk
 from shop.admin.naming import edition_name, language_name
 
 PAGES = (
+    bulk,
     evidence,
+    export,
     inbox,
     letters,
     libraries,
     money,
+    order_list,
     orders,
     parcels,
     refunding,
+    reports,
     setup,
     signing,
     statements,
@@ -71,6 +79,7 @@ def navigation() -> list[tuple[str, str]]:
     return [
         ("admin.today", _("Today")),
         ("admin.order_list", _("Orders")),
+        ("admin.report_page", _("Reports")),
         ("admin.stock_page", _("Stock")),
         ("admin.library_list", _("Library orders")),
         ("admin.money_page", _("Money")),
