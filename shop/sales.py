@@ -24,6 +24,7 @@ from shop.payments.models import Payment, PaymentRole, Refund, RefundState
 SETTLED = timedelta(hours=1)
 """So long after its end a day is closed: no transaction that began in it is still under way."""
 DAYS_AT_ONCE = 2000
+DAYS_A_TIME = 50
 
 
 class What(enum.StrEnum):
@@ -117,16 +118,21 @@ def count(session: Session, since: date, until: date) -> Iterator[tuple[What, Cu
 
 
 def close_days(session: Session, now: datetime, most: int = DAYS_AT_ONCE) -> int:
-    """Total every day that is over and open, each in its own transaction; answers how many were closed."""
+    """Total every day that is over and open, some in each transaction; answers how many were closed."""
     first = session.scalar(select(func.min(Order.paid_at)))
     if first is None:
         return 0
     end = day_of(now - SETTLED)
     due = list(_open(session, day_of(first), end))[:most]
     session.rollback()
-    for day in due:
-        transact(session, close, day, now)
+    for place in range(0, len(due), DAYS_A_TIME):
+        transact(session, _close_several, due[place : place + DAYS_A_TIME], now)
     return len(due)
+
+
+def _close_several(session: Session, days: list[date], now: datetime) -> None:
+    for day in days:
+        close(session, day, now)
 
 
 def close(session: Session, day: date, now: datetime) -> None:
@@ -165,9 +171,9 @@ def totals(session: Session, since: date, now: datetime) -> Totals:
     today = day_of(now)
 
     def add(month: str, what: What, currency: Currency, key: str, number: int, amount: int) -> None:
-        each = Sum(month, currency, what, key)
-        found[each, False] += number
-        found[each, True] += amount
+        total = Sum(month, currency, what, key)
+        found[total, False] += number
+        found[total, True] += amount
 
     rows = (
         select(
@@ -184,8 +190,8 @@ def totals(session: Session, since: date, now: datetime) -> Totals:
     for row in session.execute(rows):
         add(*row)
     for first, end in _stretches(_open(session, since, today + timedelta(days=1))):
-        for row in count(session, first, end):
-            add(month_of(first), *row)
+        for each in count(session, first, end):
+            add(month_of(first), *each)
     return {each: (found[each, False], found[each, True]) for each, is_amount in list(found) if not is_amount}
 
 

@@ -58,7 +58,7 @@ def _written(session: Session, which: Wanted) -> Iterator[bytes]:
     heading = _heading()
     look(session)  # all of it as of one moment, however long it takes
     condition = finding.conditions(session, which)
-    what = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
+    what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
     yield b"\xef\xbb\xbf" + _lines([heading])
     key, size = None, FIRST
     while True:

@@ -60,7 +60,7 @@ class Wanted:
 class Among(NamedTuple):
     """A set of orders: the statement that lists their ids, and the condition that one belongs."""
 
-    ids: Select[tuple[int]]
+    ids: Select[int]
     belongs: ColumnElement[bool]
 
 
