@@ -9,10 +9,11 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Date, Index, String, delete, event, func, insert, inspect, select
+from sqlalchemy import Connection, Date, Index, String, case, delete, event, func, insert, inspect, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, add_once, transact
@@ -65,7 +66,7 @@ class DayTotal(Base):
 
 
 class Sum(NamedTuple):
-    """What a total is of, in which month and currency."""
+    """What a total is of, in which month and currency; of countries all together."""
 
     month: str
     currency: Currency
@@ -73,8 +74,18 @@ class Sum(NamedTuple):
     key: str
 
 
-Totals = dict[Sum, tuple[int, int]]
-"""Number and amount of each."""
+@dataclass(slots=True)
+class Totals:
+    """Number and amount by month, and orders by country over all the time."""
+
+    number: Counter[Sum] = field(default_factory=Counter)
+    amount: Counter[Sum] = field(default_factory=Counter)
+    countries: Counter[tuple[Currency, str]] = field(default_factory=Counter)
+
+    def add(self, month: str, what: What, currency: Currency, key: str, number: int, amount: int) -> None:
+        each = Sum(month, currency, what, "" if what is What.COUNTRY else key)
+        self.number[each] += number
+        self.amount[each] += amount
 
 
 def month_of(day: date) -> str:
@@ -166,33 +177,26 @@ def _open(session: Session, since: date, until: date) -> Iterator[date]:
 
 
 def totals(session: Session, since: date, now: datetime) -> Totals:
-    """Everything sold from a day to now, by month and currency: closed days from their rows, the others live."""
-    found: Counter[tuple[Sum, bool]] = Counter()
+    """Everything sold from a day to now: closed days from their rows, the others live."""
+    found = Totals()
     today = day_of(now)
-
-    def add(month: str, what: What, currency: Currency, key: str, number: int, amount: int) -> None:
-        total = Sum(month, currency, what, key)
-        found[total, False] += number
-        found[total, True] += amount
-
-    rows = (
-        select(
-            DayTotal.month,
-            DayTotal.what,
-            DayTotal.currency,
-            DayTotal.key,
-            func.sum(DayTotal.number),
-            func.sum(DayTotal.amount),
-        )
-        .where(DayTotal.day >= since, DayTotal.day <= today)
-        .group_by(DayTotal.month, DayTotal.what, DayTotal.currency, DayTotal.key)
-    )
-    for row in session.execute(rows):
-        add(*row)
+    of = (DayTotal.day >= since, DayTotal.day <= today)
+    number, amount = func.sum(DayTotal.number), func.sum(DayTotal.amount)
+    key = case((DayTotal.what == What.COUNTRY, ""), else_=DayTotal.key).label("of")
+    grouped = (DayTotal.month, DayTotal.what, DayTotal.currency)
+    for month, what, currency, one, many, much in session.execute(
+        select(*grouped, key, number, amount).where(*of).group_by(*grouped, key)
+    ):
+        found.add(month, what, currency, one, many, much)
+    by_country = select(DayTotal.currency, DayTotal.key, number).where(*of, DayTotal.what == What.COUNTRY)
+    for currency, country, many in session.execute(by_country.group_by(DayTotal.currency, DayTotal.key)):
+        found.countries[currency, country] += many
     for first, end in _stretches(_open(session, since, today + timedelta(days=1))):
-        for each in count(session, first, end):
-            add(month_of(first), *each)
-    return {each: (found[each, False], found[each, True]) for each, is_amount in list(found) if not is_amount}
+        for what, currency, one, many, much in count(session, first, end):
+            found.add(month_of(first), what, currency, one, many, much)
+            if what is What.COUNTRY:
+                found.countries[currency, one] += many
+    return found
 
 
 def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:

@@ -41,12 +41,11 @@ def test_the_audit_finds_nothing_in_made_up_orders_beside_real_ones(
 
 def test_the_same_seed_draws_the_same_orders(app: Flask, session: Session, catalogue: Catalogue):
     making.make(session, 40, "a seed", NOW)
-    drawn = list(session.execute(select(Order.number, Buyer.name, Order.placed_at).join(Buyer).order_by(Order.id)))
-    assert drawn[0].number == DRAWN
-    assert len(set(drawn)) == 40
+    drawn = select(Order.number, Buyer.name, Order.country).join(Buyer).order_by(Order.id).limit(1)
+    assert tuple(session.execute(drawn).one()) == DRAWN
 
 
-DRAWN = "RR-"
+DRAWN = ("RR-", "", "")
 
 
 def test_letters_of_made_up_orders_say_what_the_shop_itself_would(session: Session, catalogue: Catalogue):

@@ -178,12 +178,14 @@ def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogu
     making.make(session, 120, "pages", NOW)
     numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))
     first = finding.orders(session, Wanted())
-    assert first is not None and first.newer is None
+    assert first is not None
+    assert first.newer is None
     factories.make_order(session, now=NOW)
     second = finding.orders(session, Wanted(), before=first.older)
     assert second is not None
     third = finding.orders(session, Wanted(), before=second.older)
-    assert third is not None and third.older is None
+    assert third is not None
+    assert third.older is None
     assert [each.number for page in (first, second, third) for each in page.rows] == numbers
     back = finding.orders(session, Wanted(), after=third.newer)
     assert back is not None

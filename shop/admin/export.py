@@ -85,7 +85,13 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
         sent = parcels.get(row.id, [])
         yield [
             *(row.number, _moment(row.placed_at), _moment(row.paid_at)),
-            *(row.payment_state.value, row.fulfilment_state.value, row.market, row.country, row.currency.value),
+            *(
+                row.payment_state.value,
+                row.fulfilment_state.value,
+                row.market_slug,
+                row.country,
+                row.currency.value,
+            ),
             *(_sum(row.books_amount), _sum(row.postage_amount), _sum(row.books_amount + row.postage_amount)),
             "; ".join(copies.get(row.id, [])),
             *(row.name, row.email, row.phone, row.line1, row.line2, row.city, row.state, row.postal_code),

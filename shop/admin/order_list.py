@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import abort, render_template, request, url_for
+from flask import abort, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import gettext as _
@@ -92,6 +93,7 @@ def order_list() -> ResponseReturnValue:
     """Orders, newest first; everything about what is shown is in the address."""
     asked = _asked()
     session = db.session()
+    g.list_path = url_for("admin.order_list")
     found = finding.orders(session, wanted_from(asked), _id("before"), _id("after"))
     if found is None:
         abort(404)
@@ -176,15 +178,16 @@ def _day(typed: str) -> date | None:
     return day
 
 
+def _link(asked: dict[str, str]) -> str:
+    """The list with these filters. There are hundreds on a page, so it is not built by ``url_for``."""
+    return f"{g.list_path}?{urlencode(asked)}" if asked else g.list_path
+
+
 def _choices(chosen: dict[str, str], name: str, options: Sequence[tuple[str, Any]]) -> list[Choice]:
     others = {key: value for key, value in chosen.items() if key != name}
     current = chosen.get(name, "")
     return [
-        Choice(
-            str(text),
-            url_for("admin.order_list", **(others | ({name: code} if code else {}))),  # type: ignore[arg-type]
-            code == current,
-        )
+        Choice(str(text), _link(others | ({name: code} if code else {})), code == current)
         for code, text in options
     ]
 
@@ -228,5 +231,5 @@ def _periods(chosen: dict[str, str]) -> list[Choice]:
     for text, since, until in spans:
         span = {"since": since.isoformat(), "until": until.isoformat()} if since and until else {}
         current = all(chosen.get(name, "") == span.get(name, "") for name in ("since", "until"))
-        found.append(Choice(text, url_for("admin.order_list", **(others | span)), current))  # type: ignore[arg-type]
+        found.append(Choice(text, _link(others | span), current))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,7 +20,7 @@ from shop.admin.naming import edition_name
 from shop.extensions import db, now
 from shop.markets import country_name, day_of, write_money, write_number
 from shop.money import Currency, Money
-from shop.sales import Totals, What
+from shop.sales import Sum, Totals, What
 
 MONTHS = 13
 """This one and the last twelve."""
@@ -48,7 +49,7 @@ def reports(session: Session, at: datetime) -> list[Report]:
     """A report for each currency in which anything was sold or given back in these months."""
     firsts = _months(day_of(at))
     found = sales.totals(session, firsts[0], at)
-    kept = [each for each in Currency if any(one.currency is each for one in found)]
+    kept = [each for each in Currency if any(one.currency is each for one in found.number)]
     return [_report(currency, firsts, found) for currency in kept]
 
 
@@ -64,24 +65,20 @@ def _months(today: date) -> list[date]:
 def _report(currency: Currency, firsts: Sequence[date], found: Totals) -> Report:
     months = [sales.month_of(first) for first in firsts]
     labels = [(str(first.month), _month(first)) for first in firsts]
-    mine = {each: value for each, value in found.items() if each.currency is currency}
 
-    def by_month(what: What, amount: bool, key: str | None = None) -> list[int]:
-        sums = dict.fromkeys(months, 0)
-        for each, value in mine.items():
-            if each.what is what and key in (None, each.key) and each.month in sums:
-                sums[each.month] += value[amount]
-        return [sums[month] for month in months]
+    def by_month(sums: Counter[Sum], what: What, key: str = "") -> list[int]:
+        return [sums[Sum(month, currency, what, key)] for month in months]
 
-    slugs = sorted({each.key for each in mine if each.what is What.EDITION})
-    orders, taken, back = by_month(What.COUNTRY, False), by_month(What.COUNTRY, True), by_month(What.REFUND, True)
-    copies = [(edition_name(slug), by_month(What.EDITION, False, slug)) for slug in slugs]
+    slugs = sorted({each.key for each in found.number if each.what is What.EDITION and each.currency is currency})
+    orders, taken = by_month(found.number, What.COUNTRY), by_month(found.amount, What.COUNTRY)
+    back = by_month(found.amount, What.REFUND)
+    copies = [(edition_name(slug), by_month(found.number, What.EDITION, slug)) for slug in slugs]
     net = [came - went for came, went in zip(taken, back, strict=True)]
     charts = [
         columns(_("Orders"), labels, [(_("Orders"), orders)], _number),
         columns(_("Copies by edition"), labels, copies or [(_("Copies"), [0] * len(labels))], _number),
         columns(_("Revenue less refunds"), labels, [(_("Revenue less refunds"), net)], _money(currency)),
-        _countries(mine),
+        _countries(currency, found),
     ]
     return Report(
         currency,
@@ -94,12 +91,9 @@ def _report(currency: Currency, firsts: Sequence[date], found: Totals) -> Report
     )
 
 
-def _countries(mine: Totals) -> Chart:
+def _countries(currency: Currency, found: Totals) -> Chart:
     """Orders of all the months by country, the most first; small ones together."""
-    sums: dict[str, int] = {}
-    for each, (number, _amount) in mine.items():
-        if each.what is What.COUNTRY:
-            sums[each.key] = sums.get(each.key, 0) + number
+    sums = {country: number for (known, country), number in found.countries.items() if known is currency}
     ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
     shown = [((code, country_name(code, locale())), number) for code, number in ranked[:COUNTRIES]]
     if rest := sum(number for _code, number in ranked[COUNTRIES:]):

@@ -8,7 +8,7 @@ from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, lazyload
 
 from shop.admin import reports
 from shop.admin.deadlines import dispatch_days, overdue_since, post_by
@@ -30,6 +30,9 @@ from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refun
 from shop.stock import Stock
 
 SHOWN = 25
+WITH_ORDER = (
+    joinedload(Dispute.payment).joinedload(Payment.order).options(lazyload(Order.lines), lazyload(Order.buyer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def today() -> ResponseReturnValue:
 
 def _disputes(session: Session) -> list[Dispute]:
     """Disputes that the bank expects an answer to, the most urgent first."""
-    wanted = select(Dispute).where(Dispute.status.in_(TO_ANSWER)).options(joinedload(Dispute.payment))
+    wanted = select(Dispute).where(Dispute.status.in_(TO_ANSWER)).options(WITH_ORDER)
     return list(session.scalars(wanted.order_by(Dispute.due_by, Dispute.id).limit(SHOWN)))
 
 
