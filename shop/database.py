@@ -316,7 +316,7 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
 
     Waits for a rival transaction that is inserting the same key, so that the answer is final.
     """
-    statement = _insert_once(model, session.get_bind().dialect.name)
+    statement = insert_once(model, session.get_bind().dialect.name)
     return run(session, statement, values).rowcount == 1
 
 
@@ -324,11 +324,12 @@ def add_all_once(session: Session, model: type[Base], rows: list[dict[str, Any]]
     """Insert rows that have the same columns, each unless one of its unique keys is taken."""
     if rows:
         # One row alone goes as itself: as a list it would cost a pipeline of its own.
-        run(session, _insert_once(model, session.get_bind().dialect.name), rows if len(rows) > 1 else rows[0])
+        run(session, insert_once(model, session.get_bind().dialect.name), rows if len(rows) > 1 else rows[0])
 
 
 @cache
-def _insert_once(model: type[Base], dialect: str) -> Insert:
+def insert_once(model: type[Base], dialect: str) -> Insert:
+    """The statement that inserts a row unless one of its unique keys is taken."""
     table = model.__table__
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     # Without the option the count is -1, that is unknown, on PostgreSQL.

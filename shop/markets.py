@@ -10,7 +10,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -105,6 +105,16 @@ def write_money(money: Money, locale: str) -> str:
 
 def write_number(number: int, locale: str) -> str:
     return format_decimal(number, locale=locale)
+
+
+def day_begins(day: date) -> datetime:
+    """The instant at which a day of the shop begins."""
+    return datetime.combine(day, time(), SHOP_ZONE).astimezone(UTC)
+
+
+def day_of(moment: datetime) -> date:
+    """The day of the shop that an instant falls on."""
+    return moment.astimezone(SHOP_ZONE).date()
 
 
 def write_date(day: date | datetime, locale: str, form: str = "long") -> str:

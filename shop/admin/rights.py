@@ -80,12 +80,14 @@ ACTS: dict[str, Act] = {
     # Orders
     **_see(Right.ORDERS, "today", "order_list", "order_page", "stock_page"),
     "post": Act(Right.PACK, _l("marked an order as posted")),
+    "post_ticked": Act(Right.PACK, _l("marked several orders as posted")),
+    "export_orders": Act(Right.EXPORT, _l("downloaded a list of orders")),
     "copies_back": Act(Right.PACK, _l("put copies back on the shelf")),
     "settle": Act(Right.MANAGE, _l("looked at a worry")),
     "send_again": Act(Right.MANAGE, _l("sent a letter again")),
     "evidence": Act(Right.EXPORT, _l("downloaded evidence about an order")),
     # Money
-    **_see(Right.LOOK, "money_page", "statement_list"),
+    **_see(Right.LOOK, "money_page", "statement_list", "report_page"),
     **_see(Right.REFUND, "refund_page"),
     "refund": Act(Right.REFUND, _l("gave money back")),
     "refund_again": Act(Right.REFUND, _l("gave money back once more")),

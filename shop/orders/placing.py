@@ -16,7 +16,7 @@ from shop import stock
 from shop.catalogue.offers import Offer
 from shop.database import add_once, mark_locked
 from shop.markets import Market
-from shop.orders import timeline
+from shop.orders import terms, timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Buyer, Order, OrderLine, Worry
 from shop.orders.numbers import new_number, read_number
@@ -68,6 +68,7 @@ def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datet
         number = new_number()
     order = session.scalars(select(Order).where(Order.number == number)).one()
     mark_locked(session, order)  # nobody else sees a row that is not committed
+    terms.keep_number(session, order)
     order.buyer = Buyer(purchase_order=wish.purchase_order, note=wish.note)
     for position, line in enumerate(offer.lines, start=1):
         text = line.edition.text_in(market.language)

@@ -100,14 +100,27 @@ ENTRIES, PERSONAL_VALUES = insert(_entries), insert(_personal)
 
 def value_digest(order: Order, value: PersonalValue) -> str:
     """SHA-256 over a personal value, its place and its salt, without which it cannot be guessed at."""
-    return _sha256([value.salt, order.number, value.seq, value.field, value.value])
+    return salted(value.salt, order.number, value.seq, value.field, value.value)
+
+
+def salted(salt: str, number: str, seq: int, field: str, value: str) -> str:
+    """The digest of a personal value of which the parts are known."""
+    return _sha256([salt, number, seq, field, value])
 
 
 def digest(order: Order, entry: TimelineEntry, before: str) -> str:
     """SHA-256 over the entry, its order's number and the digest before it."""
-    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    whole = [before, order.number, entry.seq, at, entry.actor, entry.admin, entry.kind, entry.details]
-    return _sha256(whole)
+    return link(
+        before, order.number, entry.seq, entry.at, Actor(entry.actor, entry.admin), entry.kind, entry.details
+    )
+
+
+def link(
+    before: str, number: str, seq: int, at: datetime, actor: Actor, kind: str, details: Mapping[str, Any]
+) -> str:
+    """The digest of an entry of which the parts are known."""
+    written = at.astimezone(UTC).isoformat(timespec="microseconds")
+    return _sha256([before, number, seq, written, actor.kind, actor.name, kind, details])
 
 
 def _sha256(parts: list[Any]) -> str:

@@ -21,7 +21,7 @@ from shop.errors import OutOfStock
 from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.money import Money
-from shop.orders import placing, timeline
+from shop.orders import placing, terms, timeline
 from shop.orders.lifecycle import Action, FulfilmentState, Step, after_payment, after_step
 from shop.orders.models import Order, Worry, searchable
 from shop.orders.snapshot import money_fact, order_facts
@@ -150,7 +150,9 @@ def _paid(
         sync_version=order.sync_version + 1,
         **entry,
     )
-    put(session, order.buyer, **told_of_buyer(facts))
+    found_by = order.buyer.search
+    put(session, order.buyer, **told_of_buyer(order, facts))
+    terms.follow_buyer(session, order.buyer, found_by)
     told = order_facts(session, order)
     cause = f"payment:{payment_id}"
     write(session, order, Kind.ORDER_PAID, cause, now, told)
@@ -204,11 +206,11 @@ def keep_orphan(session: Session, facts: CheckoutFacts, now: datetime) -> bool:
 
 def keep_buyer(order: Order, facts: CheckoutFacts) -> None:
     """Take over what the buyer told the provider of himself."""
-    for name, value in told_of_buyer(facts).items():
+    for name, value in told_of_buyer(order, facts).items():
         setattr(order.buyer, name, value)
 
 
-def told_of_buyer(facts: CheckoutFacts) -> dict[str, str]:
+def told_of_buyer(order: Order, facts: CheckoutFacts) -> dict[str, str]:
     """What the buyer told the provider of himself, by the names of our columns."""
     address = facts.address
     return {
@@ -221,7 +223,7 @@ def told_of_buyer(facts: CheckoutFacts) -> dict[str, str]:
         "state": address.state,
         "postal_code": address.postal_code,
         "country": address.country,
-        "search": searchable(address.name, facts.email),
+        "search": searchable(address.name, facts.email, address.city, order.buyer.purchase_order),
     }
 
 
