@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from shop.database import transact
+from shop.orders.models import Buyer
+from shop.orders.placing import locked
+from shop.payments.models import Payment
 from shop.staff import Admin, JournalEntry, journal
 from tests import factories
 from tests.client import Client
@@ -19,6 +22,7 @@ from tests.test_admin_orders import desk, form_to, url
 from tests.test_admin_signing import sign_in
 
 __all__ = ["desk"]
+NOTHING = update(Buyer).where(Buyer.order_id == 0).values(note="")
 
 
 def entries(session: Session, kind: str) -> list[JournalEntry]:
@@ -47,6 +51,35 @@ def test_one_deed_is_one_entry_about_its_order(
     (entry,) = entries(session, "post")
     assert (entry.about, entry.subject) == ("number", order.number)
     assert f"/admin/orders/{order.number}" in desk.get("/admin/journal?kind=post").page.links()
+
+
+def test_what_is_done_to_many_orders_at_once_has_an_entry_for_each(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    vera = factories.make_admin(session)
+    orders = [factories.make_paid_order(session, gateway) for _ in range(3)]
+    journal.begin(session, journal.Deed(vera.id, vera.name, "post_ticked", datetime.now(UTC)))
+
+    def touch(s: Session, order_id: int) -> None:
+        locked(s, order_id)
+        s.execute(NOTHING)
+
+    for order_id in [each.id for each in orders]:
+        for _ in range(2):
+            transact(session, touch, order_id)
+    assert [each.subject for each in entries(session, "post_ticked")] == [each.number for each in orders]
+
+
+def test_a_refund_is_found_by_the_number_of_its_order(
+    desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    order = factories.make_paid_order(session, gateway)
+    payment_id = session.scalars(select(Payment.id)).one()
+    form = desk.get(f"/admin/payments/{payment_id}/refund").page.form("reason")
+    assert desk.submit(form, reason="requested_by_customer").status_code == 303
+    (entry,) = entries(session, "refund")
+    assert (entry.about, entry.subject) == ("number", order.number)
+    assert order.number in desk.get(f"/admin/journal?q={order.number}&kind=refund").page.text
 
 
 def test_what_was_refused_is_not_written_down(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from datetime import datetime
 
 import pyotp
@@ -466,15 +467,19 @@ def test_two_owners_who_demote_each_other_at_once_leave_one(app: Flask, session:
     pair = [factories.make_admin(session, f"{n}@longlane.example", n).id for n in ("one", "two")]
     barrier, refused = threading.Barrier(2), []
 
-    def demote(victim: int) -> None:
+    def demote(s: Session, victim: int) -> None:
+        people.change(s, victim, role=Role.READER, active=True, notified=False)
+        time.sleep(0.3)  # the other is in the middle of it as well
+
+    def act(victim: int) -> None:
         with Session(engine_of(app)) as own:
             barrier.wait()
             try:
-                transact(own, lambda s: people.change(s, victim, role=Role.READER, active=True, notified=False))
+                transact(own, demote, victim)
             except people.LastOwner:
                 refused.append(victim)
 
-    threads = [threading.Thread(target=demote, args=(each,)) for each in pair]
+    threads = [threading.Thread(target=act, args=(each,)) for each in pair]
     for each in threads:
         each.start()
     for each in threads:

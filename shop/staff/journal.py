@@ -1,7 +1,8 @@
 """The journal of the desk: whatever somebody there changes is written down in the transaction that changes it.
 
 ``begin`` says who is about to do what; from then on the first transaction of the session that changes anything gets
-its entry just before it is committed, and none is written for what was refused or rolled back. Of the tables in
+its entry just before it is committed, and none is written for what was refused or rolled back. What is done to many
+orders at once, each in a transaction of its own, gets an entry for each of them. Of the tables in
 ``TOLD`` the entry says for each field from what to what; of others, which may hold what is personal or secret, only
 that something was done, and an order's own timeline says more.
 """
@@ -9,13 +10,14 @@ that something was done, and an order's own timeline says more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
+from shop.database import LOCKED
 from shop.staff.models import Admin, JournalEntry
 
 DEED = "deed"
@@ -42,6 +44,8 @@ TOLD: dict[str, frozenset[str] | None] = {
 }
 """Tables whose values may be told, and which of their fields (``None``: all). Everything else stays unsaid."""
 
+INDIRECT = ("", "payment_id", "refund_id", "letter_id", "shipment_id")
+"""What an address may name that people know better by the number of its order."""
 UNCOUNTED = ("throttle",)
 """Tables whose changes are nobody's deed."""
 
@@ -56,9 +60,11 @@ class Deed:
     at: datetime
     about: str = ""
     subject: str = ""
-    written: bool = False
     touched: bool = False
     changes: list[list[Any]] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    """What entries were committed about."""
+    _pending: set[str] = field(default_factory=set)
 
 
 def begin(session: Session, deed: Deed) -> None:
@@ -107,8 +113,20 @@ def plain(text: str) -> str:
 
 
 def _open_deed(session: Session) -> Deed | None:
+    """The deed that may still need an entry: that about many orders stays open for the next of them."""
     deed = session.info.get(DEED)
-    return deed if isinstance(deed, Deed) and not deed.written else None
+    return deed if isinstance(deed, Deed) and not (deed.written and deed.about) else None
+
+
+def _subjects(session: Session, deed: Deed) -> list[tuple[str, str]]:
+    """What a transaction is about: the orders that it has locked, unless the address named something better."""
+    if deed.about not in INDIRECT:
+        return [(deed.about, deed.subject)]
+    keys = [key for key in session.info.get(LOCKED, ()) if key[0].__tablename__ == "order"]
+    numbers = sorted(session.get_one(key[0], key[1]).number for key in keys)
+    if deed.about:
+        return [("number", numbers[0])] if len(numbers) == 1 else [(deed.about, deed.subject)]
+    return [("number", number) for number in numbers] or ([] if deed.written else [("", "")])
 
 
 @event.listens_for(Session, "do_orm_execute")
@@ -178,20 +196,24 @@ def _commit(session: Session) -> None:
     if deed is None:
         return
     session.flush()
-    if deed.touched:
-        session.add(_entry(deed))
+    if not deed.touched:
+        return
+    for about, subject in _subjects(session, deed):
+        if subject not in deed.written:
+            deed._pending.add(subject)
+            session.add(_entry(replace(deed, about=about, subject=subject)))
 
 
 @event.listens_for(Session, "after_commit")
 def _committed(session: Session) -> None:
     deed = _open_deed(session)
-    if deed is not None and deed.touched and not session.in_nested_transaction():
-        deed.written = True
+    if deed is not None and not session.in_nested_transaction():
+        deed.written |= deed._pending
 
 
 @event.listens_for(Session, "after_transaction_end")
 def _ended(session: Session, transaction: SessionTransaction) -> None:
     """What was rolled back was not done; the same deed may be tried once more."""
-    deed = _open_deed(session)
-    if deed is not None and transaction.parent is None:
-        deed.touched, deed.changes = False, []
+    deed = session.info.get(DEED)
+    if isinstance(deed, Deed) and transaction.parent is None:
+        deed.touched, deed.changes, deed._pending = False, [], set()
