@@ -184,6 +184,7 @@ def settings_for(database_url: str, instance: Path, **changes: str) -> Settings:
         "MAIL_FROM": "Bookstall <shop@bookstall.example>",
         "SHOP_CLOCK_OFFSET_FILE": str(instance / "clock"),
         "INSTANCE": str(instance),
+        "UNDO_SECONDS": "0",  # what can be taken back is a test's own wish
     }
     return Settings.from_environ({**environ, **changes})
 

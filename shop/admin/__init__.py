@@ -10,15 +10,19 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    addresses,
+    carriers,
     evidence,
     inbox,
     letters,
     libraries,
     money,
     orders,
+    packing,
     parcels,
     quoted,
     refunding,
+    returns,
     setup,
     signing,
     statements,
@@ -31,14 +35,18 @@ from shop.admin.desk import desk
 from shop.admin.naming import edition_name, language_name
 
 PAGES = (
+    addresses,
+    carriers,
     evidence,
     inbox,
     letters,
     libraries,
     money,
     orders,
+    packing,
     parcels,
     refunding,
+    returns,
     setup,
     signing,
     statements,
@@ -70,6 +78,7 @@ def navigation() -> list[tuple[str, str]]:
     """The desk's main pages, as endpoint and name."""
     return [
         ("admin.today", _("Today")),
+        ("admin.packing_table", _("Packing")),
         ("admin.order_list", _("Orders")),
         ("admin.stock_page", _("Stock")),
         ("admin.library_list", _("Library orders")),
