@@ -44,9 +44,14 @@ def read(text: str) -> list[Line]:
 
     Raises ``Unreadable`` when that fails, ``TooLong`` for more than ``LONGEST`` lines.
     """
+    text = "\n".join(text.lstrip("\ufeff").splitlines())
+    try:
+        read_rows = list(csv.reader(io.StringIO(text), delimiter=_separator(text)))
+    except csv.Error as error:
+        raise Unreadable(str(error)) from error
     rows = [
         (place, [cell.strip() for cell in row])
-        for place, row in enumerate(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=_separator(text)), 1)
+        for place, row in enumerate(read_rows, 1)
         if any(cell.strip() for cell in row)
     ]
     if len(rows) > LONGEST + 1:
