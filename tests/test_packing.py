@@ -81,11 +81,14 @@ def test_ten_orders_are_posted_in_four_clicks_and_no_javascript(desk: Client, se
     assert "/admin/packing?ticked=all" in table.page.links()
     everything = desk.get("/admin/packing?ticked=all")  # the second
     assert ticked(everything) == [order.number for order in orders]
-    answer = pack(desk, "post", *ticked(everything), carrier="Royal Mail")  # the third
+    first = {f"tracking-{orders[0].number}": " RM1 "}
+    answer = pack(desk, "post", *ticked(everything), carrier="Royal Mail", **first)  # the third
     assert answer.status_code == 303
     assert "10 parcels were marked as posted" in desk.get("/admin/packing").page.text
     session.expire_all()
     assert all(order.fulfilment_state is FulfilmentState.POSTED for order in orders)
+    assert [order.shipments[0].carrier for order in orders] == ["Royal Mail"] * 10
+    assert [order.shipments[0].tracking for order in orders] == ["RM1", *[""] * 9]
     assert differences(session) == []
 
 
@@ -137,6 +140,7 @@ def test_nothing_ticked_and_nothing_known_are_said(desk: Client, paid: Make):
     assert pack(desk, "post").status_code == 422
     assert pack(desk, "customs", order.number).status_code == 422
     assert pack(desk, "labels", "RR-NONSENSE").status_code == 409
+    assert pack(desk, "post", order.number, **{f"tracking-{order.number}": "1" * 101}).status_code == 422
     assert pack(desk, "dance", order.number).status_code == 400
     assert desk.get(f"/admin/orders/{order.number}/papers/customs.pdf").status_code == 404
     assert desk.get(f"/admin/orders/{order.number}/papers/novels.pdf").status_code == 404

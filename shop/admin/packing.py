@@ -31,6 +31,7 @@ from shop.trader import SHOP, Trader, trader
 
 AT_ONCE = 50
 """Parcels on the table, and in one PDF."""
+LONGEST_TRACKING = 100
 PAPERS = ("slips", "labels", "customs")
 
 
@@ -73,6 +74,7 @@ def _table(
         ticked=[each.key for each in waiting] if everything else ticked,
         form=form or PostForm(),
         undoable=_just_posted(session, at),
+        tracked={each.key: _tracking(each.key) for each in waiting},
         day=at.astimezone(SHOP_ZONE).date(),
         problem=problem,
     )
@@ -148,10 +150,11 @@ def pack() -> ResponseReturnValue:
         return _papers(done, ticked, form)
     if not form.validate():
         return _table(422, "", form, ticked)
+    if any(len(_tracking(key)) > LONGEST_TRACKING for key in ticked):
+        return _table(422, _("At most %(max)d characters, please.", max=LONGEST_TRACKING), form, ticked)
     session, actor, at = db.session(), person().actor, now()
     problems = {
-        key: posting.post(session, key, form.carrier.data or "", form.tracking.data or "", actor, at)
-        for key in ticked
+        key: posting.post(session, key, form.carrier.data or "", _tracking(key), actor, at) for key in ticked
     }
     posted = [key for key, problem in problems.items() if not problem]
     if posted:
@@ -169,6 +172,11 @@ def pack() -> ResponseReturnValue:
                 "warning",
             )
     return redirect(url_for("admin.packing_table"), code=303)
+
+
+def _tracking(key: str) -> str:
+    """What was typed beside a parcel."""
+    return request.form.get(f"tracking-{key}", "").strip()
 
 
 def _name(session: Session, key: str) -> str:
