@@ -13,9 +13,9 @@ from shop import erasure, sales
 from shop.database import look
 from shop.letters.models import Kind, Letter
 from shop.libraries.models import LibraryOrder
-from shop.orders import terms, timeline
+from shop.orders import parcels, terms, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Buyer, Order, Shipment, Worry
+from shop.orders.models import Buyer, Order, OrderLine, Shipment, ShipmentLine, Worry
 from shop.payments.copies import DEAD
 from shop.payments.models import Payment, PaymentRole, Refund, RefundLine, RefundSource
 from shop.payments.refunds import BACK
@@ -91,6 +91,17 @@ def _stock(session: Session) -> Iterator[Difference]:
         for edition_id, quantity in order.copies.items():
             promised["held"][edition_id] += quantity if order.holding else 0
             promised["allocated"][edition_id] += quantity if order.allocated else 0
+    put_aside = (
+        select(OrderLine.edition_id, func.sum(ShipmentLine.quantity))
+        .join(Shipment, Shipment.order_id == OrderLine.order_id)
+        .join(
+            ShipmentLine,
+            and_(ShipmentLine.shipment_id == Shipment.id, ShipmentLine.position == OrderLine.position),
+        )
+        .where(parcels.WAITING)
+        .group_by(OrderLine.edition_id)
+    )
+    promised["allocated"].update(dict(iter(session.execute(put_aside))))
     for row in session.scalars(select(Stock).order_by(Stock.edition_id)):
         name = f"edition {row.edition_id}"
         stands = (row.on_hand, row.held, row.allocated)
@@ -146,10 +157,11 @@ def _payment_state(session: Session, order: Order, paying: list[Payment]) -> set
 
 
 def _fulfilment(session: Session, order: Order) -> Iterator[Difference]:
-    shipments = session.scalar(select(func.count()).select_from(Shipment).where(Shipment.order_id == order.id))
+    own = [parcel for parcel in order.parcels if parcel.has_left and not parcel.is_free]
     posted = order.fulfilment_state is FulfilmentState.POSTED
-    if bool(shipments) != posted:
-        yield Difference("fulfilment", order.number, order.fulfilment_state.value, f"{shipments} parcels")
+    if bool(own) != posted and not order.is_partly_posted:
+        yield Difference("fulfilment", order.number, order.fulfilment_state.value, f"{len(own)} parcels")
+    yield from _parcels(session, order)
     if order.allocated != (order.fulfilment_state is FulfilmentState.TO_POST):
         yield Difference(
             "allocation", order.number, f"allocated={order.allocated}", f"as for {order.fulfilment_state.value}"
@@ -163,9 +175,31 @@ def _fulfilment(session: Session, order: Order) -> Iterator[Difference]:
         )
     ).one()
     copies = sum(order.copies.values())
-    should = (copies if order.holding else 0, copies if order.allocated else 0)
+    aside = sum(line.quantity for parcel in order.parcels if parcel.is_waiting for line in parcel.lines)
+    should = (copies if order.holding else 0, (copies if order.allocated else 0) + aside)
     if (moved[0] or 0, moved[1] or 0) != should:
         yield Difference("movements", order.number, str(tuple(moved)), str(should))
+
+
+def _parcels(session: Session, order: Order) -> Iterator[Difference]:
+    """What each line and the stock say of an order's parcels, and what the parcels hold."""
+    packed, left = Counter[int](), Counter[int]()
+    editions = {line.position: line.edition_id for line in order.lines}
+    for parcel in order.parcels:
+        for each in parcel.lines:
+            if parcel.has_left:
+                left[editions[each.position]] += each.quantity
+                packed[each.position] += 0 if parcel.is_free else each.quantity
+    for line in order.lines:
+        if line.posted != packed[line.position]:
+            name = f"{order.number}, line {line.position}"
+            yield Difference("posted copies", name, str(line.posted), str(packed[line.position]))
+    gone = select(StockMovement.edition_id, -func.sum(StockMovement.on_hand)).where(
+        StockMovement.order_id == order.id, StockMovement.kind.in_((Movement.SHIP, Movement.UNPOST))
+    )
+    moved = dict(iter(session.execute(gone.group_by(StockMovement.edition_id))))
+    if +Counter(moved) != +left:
+        yield Difference("parcels", order.number, str(moved), str(dict(left)))
 
 
 def _copies(session: Session, order: Order) -> Iterator[Difference]:
@@ -197,7 +231,10 @@ def _copies(session: Session, order: Order) -> Iterator[Difference]:
         StockMovement.order_id == order.id, StockMovement.kind == Movement.RETURN
     )
     moved = dict(iter(session.execute(returned.group_by(StockMovement.edition_id))))
-    if moved != dict(back):
+    for parcel in order.parcels:
+        if parcel.restocked:
+            back.update({editions[line.position]: line.quantity for line in parcel.lines})
+    if +Counter(moved) != +back:
         yield Difference("returned copies", order.number, str(moved), str(dict(back)))
 
 
@@ -230,7 +267,10 @@ def _causes(session: Session) -> Iterator[tuple[Kind, str, int | None, bool]]:
         select(Payment.id, Payment.order_id).where(Payment.role == PaymentRole.ORDER)
     ):
         yield Kind.ORDER_PAID, f"payment:{payment_id}", order_id, True
-    for shipment_id, order_id in session.execute(select(Shipment.id, Shipment.order_id)):
+    left = select(Shipment.id, Shipment.order_id).where(
+        Shipment.posted_at.is_not(None), Shipment.undone_at.is_(None)
+    )
+    for shipment_id, order_id in session.execute(left):
         yield Kind.POSTED, f"shipment:{shipment_id}", order_id, True
     for refund, role, order_id in session.execute(
         select(Refund, Payment.role, Payment.order_id).join(Payment).where(Payment.order_id.is_not(None))

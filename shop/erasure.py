@@ -111,6 +111,10 @@ def hindrance(session: Session, order: Order) -> str:
         return "It can still be paid, or its payment is on the way."
     if order.fulfilment_state is FulfilmentState.TO_POST:
         return "Its copies are still to be posted."
+    if any(parcel.is_waiting for parcel in order.parcels):
+        return "A parcel in place of another is still to be posted."
+    if any(parcel.awaits_decision for parcel in order.parcels):
+        return "A parcel came back, and what follows is not decided."
     payments = select(Payment.id).where(Payment.order_id == order.id)
     open_disputes = select(Dispute.id).where(Dispute.payment_id.in_(payments), Dispute.closed_at.is_(None))
     if session.scalar(open_disputes.limit(1)) is not None:
@@ -145,7 +149,7 @@ def erase_order(session: Session, order_id: int, actor: Actor, now: datetime) ->
     for name in BUYER:
         setattr(order.buyer, name, "")
     order.buyer.erased_at = now
-    for shipment in order.shipments:
+    for shipment in order.parcels:
         shipment.tracking = ""
     for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
         payment.card, payment.facts = "", {}
@@ -214,7 +218,7 @@ def _erase_orphans(session: Session, old: datetime) -> int:
 def remains(session: Session, order: Order) -> Iterator[str]:
     """What is personal and still there about an order whose buyer was erased; the timeline's values aside."""
     yield from (f"the buyer's {name}" for name in BUYER if getattr(order.buyer, name))
-    yield from ("a tracking number" for shipment in order.shipments if shipment.tracking)
+    yield from ("a tracking number" for shipment in order.parcels if shipment.tracking)
     if any(source != terms.NUMBER for _term, source in terms.kept(session, [order.id]).get(order.id, ())):
         yield "a word that it is found by"
     for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):

@@ -139,6 +139,12 @@ def unbroken(html: str) -> str:
     return RANGE.sub(r'<span class="unbroken">\g<0></span>', html)
 
 
+def write_time(moment: datetime, locale: str) -> str:
+    """The time of day of an instant in the shop's own time zone, to the second."""
+    written: str = format_datetime(moment.astimezone(SHOP_ZONE), "HH:mm:ss", locale=locale)
+    return written
+
+
 @cache
 def country_name(code: str, locale: str) -> str:
     """A country's name in a language (Unicode CLDR); the code itself where it has none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ class Settings:
     metrics_token: str
     keep_orders_years: str
     keep_libraries_months: str
+    undo_seconds: str
     instance: str
 
     @property
@@ -82,6 +84,11 @@ class Settings:
         return int(self.keep_libraries_months)
 
     @property
+    def undo(self) -> timedelta:
+        """How long a refund or a posting waits at the desk, so that it can be taken back."""
+        return timedelta(seconds=int(self.undo_seconds))
+
+    @property
     def instance_path(self) -> Path:
         return Path(self.instance).resolve()
 
@@ -103,6 +110,7 @@ class Settings:
         values["trusted_proxies"] = values["trusted_proxies"] or "0"
         values["keep_orders_years"] = values["keep_orders_years"] or "7"
         values["keep_libraries_months"] = values["keep_libraries_months"] or "24"
+        values["undo_seconds"] = values["undo_seconds"] or "60"
         values["stripe_api_base"] = values["stripe_api_base"].rstrip("/") or STRIPE_API
         values["shop_url"] = values["shop_url"].rstrip("/")
         if not values["database_url"]:
@@ -131,6 +139,8 @@ def _problems(values: dict[str, str]) -> list[str]:
     for name in ("keep_orders_years", "keep_libraries_months"):
         if not re.fullmatch("[1-9][0-9]{0,2}", values[name]):
             found.append(f"{name.upper()} is not a whole number from 1 to 999")
+    if not re.fullmatch("[0-9]{1,4}", values["undo_seconds"]) or int(values["undo_seconds"]) > 3600:
+        found.append("UNDO_SECONDS is not a whole number from 0 to 3600")
     for name in ("shop_url", "stripe_api_base"):
         parts = urlsplit(values[name])
         if values[name] and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, insert, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, func, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, lock, run
@@ -27,6 +27,10 @@ class Movement(enum.StrEnum):
     FREE = "free"
     SHIP = "ship"
     RETURN = "return"
+    REPLACE = "replace"
+    """Put aside for a free parcel."""
+    UNPOST = "unpost"
+    """A posting was taken back: the copies have not left after all."""
 
 
 class Stock(Base):
@@ -98,10 +102,68 @@ def ship(session: Session, copies: Copies, order_id: int, actor: str, now: datet
         _change(session, edition_id, Movement.SHIP, order_id, actor, now, on_hand=-quantity, allocated=-quantity)
 
 
+def put_aside(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
+    """Promise copies to a free parcel, all or none; raises ``OutOfStock`` naming the edition."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(
+            session,
+            edition_id,
+            Movement.REPLACE,
+            order_id,
+            actor,
+            now,
+            allocated=quantity,
+            need=quantity,
+            reason=reason,
+        )
+
+
+def unpost(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
+    """The counter-movement of ``ship``: copies are on hand and allocated again."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(
+            session,
+            edition_id,
+            Movement.UNPOST,
+            order_id,
+            actor,
+            now,
+            on_hand=quantity,
+            allocated=quantity,
+            reason=reason,
+        )
+
+
+def away(session: Session, order_id: int) -> dict[int, int]:
+    """Copies of an order that have left the house and not come back: edition id → number above zero."""
+    sums = (
+        select(StockMovement.edition_id, -func.sum(StockMovement.on_hand))
+        .where(StockMovement.order_id == order_id)
+        .group_by(StockMovement.edition_id)
+    )
+    return {edition_id: number for edition_id, number in session.execute(sums) if number > 0}
+
+
 def take_back(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
     """Posted copies that came back go on the shelf again."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.RETURN, order_id, actor, now, on_hand=quantity, reason=reason)
+
+
+def withdraw(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
+    """Copies had not come back after all; raises ``OutOfStock`` when they have been promised to others meanwhile."""
+    for edition_id, quantity in sorted(copies.items()):
+        _change(
+            session,
+            edition_id,
+            Movement.RETURN,
+            order_id,
+            actor,
+            now,
+            on_hand=-quantity,
+            need=quantity,
+            reason=reason,
+        )
 
 
 def count(session: Session, edition_id: int, counted: int, reason: str, actor: str, now: datetime) -> int:

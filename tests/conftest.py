@@ -46,6 +46,7 @@ MONEY_AND_STOCK = {
     "test_letters_delivery",
     "test_mistakes",
     "test_orphans",
+    "test_parcels",
     "test_paying",
     "test_placing",
     "test_reconciliation",
@@ -53,6 +54,7 @@ MONEY_AND_STOCK = {
     "test_refunds",
     "test_rush",
     "test_sales",
+    "test_second_thoughts",
     "test_stock",
     "test_transactions",
     "test_worker",
@@ -187,6 +189,7 @@ def settings_for(database_url: str, instance: Path, **changes: str) -> Settings:
         "MAIL_FROM": "Bookstall <shop@bookstall.example>",
         "SHOP_CLOCK_OFFSET_FILE": str(instance / "clock"),
         "INSTANCE": str(instance),
+        "UNDO_SECONDS": "0",  # what can be taken back is a test's own wish
     }
     return Settings.from_environ({**environ, **changes})
 

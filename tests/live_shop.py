@@ -36,6 +36,7 @@ OURS = (
     "INSTANCE",
     "DATABASE_URL",
     "SECRET_KEY",
+    "UNDO_SECONDS",
 )
 # Ends the launcher when the suite ends, however it ends: its standard input closes then.
 WATCH = '"$@" & launcher=$!; read -r _; kill -TERM $launcher 2>/dev/null; wait $launcher'
@@ -63,6 +64,7 @@ class LiveShop:
             "SANDBOX_PORT": str(sandbox_port),
             "INSTANCE": str(instance),
             "WEB_CONCURRENCY": "2",
+            "UNDO_SECONDS": "0",
             **({"DATABASE_URL": database_url} if database_url else {}),
             **environ,
         }

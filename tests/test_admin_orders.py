@@ -246,7 +246,7 @@ def test_two_people_cannot_post_one_order_twice(
     assert desk.submit(hers, tracking="A1").status_code == 303
     second = colleague.submit(his, tracking="B2")
     assert second.status_code == 409
-    assert "Сейчас этот заказ отправить нельзя" in second.page.text
+    assert "Отправку уже отметили: Vera Keeper" in second.page.text
     assert "Vera Keeper" in second.page.text
     assert "A1" in second.page.text
     session.refresh(order)

@@ -17,7 +17,7 @@ from shop.database import transact
 from shop.letters.models import Kind, Letter
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import PaymentState
-from shop.orders.models import Concern, Order, OrderLine, Shipment, TimelineEntry
+from shop.orders.models import Concern, Order, OrderLine, ParcelKind, Shipment, ShipmentLine, TimelineEntry
 from shop.payments import checkouts, refund_calls, refunds, settling
 from shop.payments.models import Payment, Refund, RefundLine, RefundState
 from shop.stock import Stock, StockMovement
@@ -175,8 +175,35 @@ def test_copies_forgotten_by_their_order(session: Session, busy: dict[str, int])
 
 
 def test_a_parcel_that_was_deleted(session: Session, busy: dict[str, int]):
-    gone = delete(Shipment).where(Shipment.order_id == busy["posted"])
-    assert tamper(session, gone) == ["fulfilment", "letter"]
+    shipment = session.scalars(select(Shipment).where(Shipment.order_id == busy["posted"])).one()
+    lines = delete(ShipmentLine).where(ShipmentLine.shipment_id == shipment.id)
+    gone = delete(Shipment).where(Shipment.id == shipment.id)
+    assert tamper(session, lines, gone) == ["fulfilment", "posted copies", "parcels", "letter"]
+
+
+def test_copies_of_a_parcel_that_were_changed(session: Session, busy: dict[str, int]):
+    more = update(ShipmentLine).values(quantity=ShipmentLine.quantity + 1)
+    assert tamper(session, more) == ["posted copies", "parcels"]
+
+
+def test_a_posting_that_was_taken_back_behind_the_stock(session: Session, busy: dict[str, int], now: datetime):
+    undone = update(Shipment).where(Shipment.order_id == busy["posted"]).values(undone_at=now)
+    assert tamper(session, undone) == ["fulfilment", "posted copies", "parcels", "letter"]
+
+
+def test_a_free_parcel_that_nobody_has_copies_for(session: Session, busy: dict[str, int]):
+    waiting = (
+        update(Shipment)
+        .where(Shipment.order_id == busy["posted"])
+        .values(kind=ParcelKind.REPLACEMENT, posted_at=None)
+    )
+    found = tamper(session, waiting)
+    assert {"promises", "movements", "parcels"} <= set(found)
+
+
+def test_a_parcel_that_is_said_to_stand_on_the_shelf(session: Session, busy: dict[str, int], now: datetime):
+    back = update(Shipment).where(Shipment.order_id == busy["posted"]).values(returned_at=now, restocked=True)
+    assert tamper(session, back) == ["returned copies"]
 
 
 @pytest.mark.parametrize(("name", "flag"), [("differing", False), ("paid", True)])
@@ -274,6 +301,8 @@ def test_every_kind_of_difference_has_been_tried():
         "refunded copies",
         "called off",
         "returned copies",
+        "parcels",
+        "posted copies",
     }
 
 

@@ -54,8 +54,11 @@ def test_late_money_pays_whatever_has_ended_without_it():
         assert after_payment(state, Action.PAY) is PaymentState.PAID
 
 
-def test_what_was_posted_stays_posted():
-    assert not [pair for pair in FULFILMENT if pair[0] is FulfilmentState.POSTED]
+def test_what_was_posted_stays_posted_unless_the_posting_is_taken_back():
+    assert [pair for pair in FULFILMENT if pair[0] is FulfilmentState.POSTED] == [
+        (FulfilmentState.POSTED, Step.UNPOST)
+    ]
+    assert FULFILMENT[FulfilmentState.POSTED, Step.UNPOST] is FulfilmentState.TO_POST
 
 
 def test_only_what_is_to_be_posted_can_be_posted():

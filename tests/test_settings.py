@@ -57,6 +57,8 @@ def test_a_good_environment_is_taken():
         ({"DATABASE_URL": "mysql://localhost/shop"}, "DATABASE_URL begins neither"),
         ({"TRUSTED_PROXIES": "one"}, "TRUSTED_PROXIES is not"),
         ({"KEEP_ORDERS_YEARS": "0"}, "KEEP_ORDERS_YEARS is not"),
+        ({"UNDO_SECONDS": "3601"}, "UNDO_SECONDS is not"),
+        ({"UNDO_SECONDS": "soon"}, "UNDO_SECONDS is not"),
         ({"KEEP_LIBRARIES_MONTHS": "two"}, "KEEP_LIBRARIES_MONTHS is not"),
     ],
 )

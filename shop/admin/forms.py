@@ -232,6 +232,18 @@ class PostForm(Form):
     tracking = StringField(_l("Tracking number"), [at_most(100)], filters=[stripped])
 
 
+class AddressForm(Form):
+    """As long as each may be in its row; the country stays."""
+
+    name = StringField(_l("Name"), [Required(), at_most(300)], filters=[stripped])
+    line1 = StringField(_l("First line"), [Required(), at_most(500)], filters=[stripped])
+    line2 = StringField(_l("Second line"), [at_most(500)], filters=[stripped])
+    city = StringField(_l("Town"), [at_most(200)], filters=[stripped])
+    state = StringField(_l("State or region"), [at_most(200)], filters=[stripped])
+    postal_code = StringField(_l("Postcode"), [at_most(60)], filters=[stripped])
+    phone = StringField(_l("Telephone"), [at_most(60)], filters=[stripped], render_kw={"type": "tel"})
+
+
 class CountForm(Form):
     counted = WholeNumberField(
         _l("Copies on the shelf"),

@@ -12,11 +12,11 @@ from sqlalchemy.orm import joinedload
 from shop.admin import words
 from shop.admin.desk import desk, locale, person
 from shop.database import transact
-from shop.errors import GatewayError, WrongState
-from shop.extensions import db, gateway, now
+from shop.errors import GatewayError, OutOfStock, WrongState
+from shop.extensions import db, gateway, now, settings
 from shop.markets import write_money
 from shop.orders.lifecycle import PaymentState
-from shop.payments import comparison, copies, orphans, refund_calls, repetition
+from shop.payments import comparison, copies, orphans, refund_calls, repetition, second_thoughts
 from shop.payments.models import Dispute, Payment, Refund, RefundState
 
 UNCONFIRMED_REFUNDS = Refund.state.in_((RefundState.OWED, RefundState.PENDING))
@@ -47,6 +47,7 @@ def money_page() -> ResponseReturnValue:
     return render_template(
         "admin/money.html",
         underway=list(underway),
+        undoable=lambda refund: second_thoughts.is_possible(refund, now()),
         orphans=list(orphans),
         disputes=list(disputes),
         last=comparison.latest(session),
@@ -83,7 +84,7 @@ def refund_again(refund_id: int) -> ResponseReturnValue:
     if found is None:
         abort(404)
     payment_id = found.payment_id
-    made_id = transact(session, lambda s: repetition.again(s, refund_id, actor, at).id)
+    made_id = transact(session, lambda s: repetition.again(s, refund_id, actor, at, settings().undo).id)
     try:
         refund_calls.perform(session, gateway(), made_id, at)
     except GatewayError:
@@ -109,6 +110,25 @@ def copies_back(refund_id: int) -> ResponseReturnValue:
     return redirect(url_for("admin.order_page", number=number), code=303)
 
 
+@desk.post("/refunds/<int:refund_id>/undo")
+def refund_undo(refund_id: int) -> ResponseReturnValue:
+    """Take a refund back that Stripe was not told of."""
+    session, actor, at = db.session(), person().actor, now()
+    found = session.get(Refund, refund_id) if refund_id < 2**31 else None
+    if found is None:
+        abort(404)
+    payment_id = found.payment_id
+    try:
+        transact(session, lambda s: second_thoughts.take_back(s, refund_id, actor, at).id)
+    except WrongState:
+        flash(_("It is too late: Stripe has been told, or is being told, of this refund."), "warning")
+    except OutOfStock:
+        flash(_("The copies that came back with this refund are promised to others by now."), "warning")
+    else:
+        flash(_("The refund was taken back. Nothing goes to the buyer."))
+    return redirect(back_from(find_payment(payment_id)), code=303)
+
+
 def tell(made: Refund) -> None:
     """Say what has become of a refund so far."""
     written = write_money(made.money, locale())
@@ -116,6 +136,14 @@ def tell(made: Refund) -> None:
         flash(_("%(sum)s went back. The buyer gets a letter.", sum=written))
     elif made.state is RefundState.PENDING:
         flash(_("Stripe has taken the refund of %(sum)s and is working on it.", sum=written))
+    elif made.state is RefundState.OWED and second_thoughts.is_possible(made, now()):
+        flash(
+            _(
+                "The refund of %(sum)s is decided. Stripe is told in %(num)d seconds; until then it can be undone.",
+                sum=written,
+                num=settings().undo.seconds,
+            )
+        )
     elif made.state is RefundState.OWED:
         flash(
             _(

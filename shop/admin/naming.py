@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from babel import Locale
@@ -24,6 +25,15 @@ def language_name(code: str) -> str:
     """What a language is called in the language of the desk (Unicode CLDR)."""
     name: str = Locale.parse(locale()).languages.get(code, code)
     return name
+
+
+def edition_names_in() -> Callable[[str, str], str]:
+    """What editions are called in any language, for papers that speak several."""
+    wanted = select(Edition.slug, EditionText.language, EditionText.name).join(
+        EditionText, EditionText.edition_id == Edition.id
+    )
+    names = {(slug, code): name for slug, code, name in db.session.execute(wanted)}
+    return lambda slug, code: names.get((slug, code), slug)
 
 
 def _names() -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from shop.admin.desk import desk
 from shop.admin.forms import PostForm
-from shop.extensions import db, gateway
+from shop.documents import consignments, customs
+from shop.extensions import db, gateway, now, settings
 from shop.letters.models import Letter
-from shop.orders import numbers
-from shop.orders.models import Order
-from shop.payments import ledger, refunds, repetition
+from shop.orders import addresses, numbers, parcels
+from shop.orders.models import Order, OrderLine, Shipment
+from shop.payments import copies, ledger, refunds, repetition, second_thoughts
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
 
@@ -32,6 +33,10 @@ class Received:
     """Those of Stripe's account, with fee and net."""
     repeatable: Collection[int] = ()
     """Ids of refunds that failed and can be asked for again."""
+    undoable: Collection[int] = ()
+    """Ids of refunds that can still be taken back."""
+    awaited: Mapping[int, int] = field(default_factory=dict)
+    """Copies of refunds that may be put back on the shelf, by the refund's id."""
 
     @property
     def is_surplus(self) -> bool:
@@ -78,12 +83,44 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
         open_concerns=[each for each in order.concerns if each.settled_at is None],
         form=form or PostForm(),
         dashboard=f"https://dashboard.stripe.com/{'' if gateway().livemode else 'test/'}payments",
+        parcel_facts=[_parcel(order, each) for each in order.parcels],
+        correctable=addresses.may_be_corrected(order),
+        unreadable=consignments.is_unreadable_there(order),
+        unprintable=consignments.is_unprintable(order),
+        customs=customs.is_needed(consignments.of_order(order)),
+        undo=settings().undo.seconds,
         problem=problem,
     )
     return page, status
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A parcel with what may be done about it, and the lines of its copies."""
+
+    shipment: Shipment
+    copies: Sequence[tuple[OrderLine, int]]
+    undoable: bool
+    replaceable: bool
+    postable: bool
+
+
+def _parcel(order: Order, shipment: Shipment) -> Parcel:
+    lines = {line.position: line for line in order.lines}
+    return Parcel(
+        shipment,
+        [(lines[each.position], each.quantity) for each in shipment.lines],
+        undoable=parcels.can_be_undone(shipment, now()),
+        replaceable=shipment.returned_at is None and bool(parcels.replaceable(shipment)),
+        postable=parcels.may_be_posted(shipment),
+    )
+
+
 def _received(session: Session, payment: Payment) -> Received:
     left = refunds.refundable(session, payment)
     repeatable = {each.id for each in payment.refunds if repetition.is_possible(session, each, left)}
-    return Received(payment, payment.refunds, left, ledger.of_payment(session, payment.id), repeatable)
+    at, order = now(), payment.order
+    undoable = {each.id for each in payment.refunds if second_thoughts.is_possible(each, at)}
+    awaited = {each.id: copies.can_come_back(session, order, each) for each in payment.refunds if order}
+    movements = ledger.of_payment(session, payment.id)
+    return Received(payment, payment.refunds, left, movements, repeatable, undoable, awaited)

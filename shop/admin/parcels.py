@@ -7,67 +7,40 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from shop import stock
+from shop.admin import posting
 from shop.admin.desk import desk, person
 from shop.admin.forms import PostForm
 from shop.admin.orders import find, whole
-from shop.admin.words import FULFILMENT, PAYMENT
 from shop.database import transact
-from shop.errors import WrongState
 from shop.extensions import db, now
 from shop.letters import outbox
 from shop.letters.models import Letter
-from shop.orders import fulfilment, timeline
-from shop.orders.models import Order
+from shop.orders import timeline
 from shop.orders.placing import locked
-
-
-class CopiesNotThere(WrongState):
-    """Fewer copies are on the shelf than the parcel needs."""
 
 
 @desk.post("/orders/<number>/post")
 def post(number: str) -> ResponseReturnValue:
-    """Mark an order posted. Whoever comes second is shown what the first has done."""
-    session, order_id, actor, at = db.session(), find(db.session(), number).id, person().actor, now()
-    form = PostForm(request.form)
+    """Mark an order posted, or a part of it. Whoever comes second is shown what the first has done."""
+    session, actor, at = db.session(), person().actor, now()
+    order, form = find(session, number), PostForm(request.form)
     if not form.validate():
-        return whole(find(session, number), form, status=422)
-
-    def work(s: Session) -> None:
-        on_the_shelf(s, order_id)
-        fulfilment.post(s, order_id, form.carrier.data or "", form.tracking.data or "", actor, at)
-
-    try:
-        transact(session, work)
-    except CopiesNotThere:
-        problem = _("There are fewer copies on the shelf than this order needs. Count the stock first.")
+        return whole(order, form, status=422)
+    copies = {}
+    for line in order.lines:
+        typed = request.form.get(f"copies-{line.position}", "").strip()
+        if typed and not (typed.isascii() and typed.isdigit() and len(typed) < 6):
+            return whole(order, form, status=422, problem=_("Please write a whole number in digits."))
+        if typed:
+            copies[line.position] = int(typed)
+    carrier, tracking = form.carrier.data or "", form.tracking.data or ""
+    if problem := posting.post(session, order.number, carrier, tracking, actor, at, copies or None):
         return whole(find(session, number), form, status=409, problem=problem)
-    except WrongState:
-        order = find(session, number)
-        return whole(order, form, status=409, problem=_not_now(order))
-    flash(_("Marked as posted. The buyer gets a letter."))
+    if find(session, number).is_partly_posted:
+        flash(_("A part of the order was marked as posted. The buyer gets a letter."))
+    else:
+        flash(_("Marked as posted. The buyer gets a letter."))
     return redirect(url_for("admin.order_page", number=number), code=303)
-
-
-def on_the_shelf(session: Session, order_id: int) -> None:
-    """Refuse with ``CopiesNotThere`` when a parcel needs more copies than lie there."""
-    order = locked(session, order_id)
-    if not order.may_be_posted:
-        return
-    for edition_id, quantity in order.copies.items():
-        row = session.get(stock.Stock, edition_id, populate_existing=True)
-        if row is None or row.on_hand < quantity:
-            raise CopiesNotThere(order.number)
-
-
-def _not_now(order: Order) -> str:
-    sentence: str = _(
-        "This order cannot be posted now. Its payment: %(payment)s. Its parcel: %(parcel)s.",
-        payment=PAYMENT[order.payment_state],
-        parcel=FULFILMENT[order.fulfilment_state],
-    )
-    return sentence
 
 
 @desk.post("/orders/<number>/concerns/<int:concern_id>")

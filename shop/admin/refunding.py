@@ -16,10 +16,10 @@ from shop.admin.money import back_from, find_payment, tell
 from shop.admin.words import REFUND_REASONS
 from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
-from shop.extensions import db, gateway, now
+from shop.extensions import db, gateway, now, settings
 from shop.money import Money
 from shop.orders.lifecycle import FulfilmentState
-from shop.payments import copies, disputes, refund_calls, refunds
+from shop.payments import copies, disputes, refund_calls, refunds, second_thoughts
 from shop.payments.models import Payment, PaymentRole, Refund
 
 
@@ -66,7 +66,16 @@ def refund(payment_id: int) -> ResponseReturnValue:
             raise WrongState(str(unclear)) from unclear
         if (str(wanted.amount), str(left)) != (typed.get("amount", ""), typed.get("left", "")):
             raise WrongState(f"payment {payment_id}: {left} is left, not what was shown")
-        made = refunds.ask(s, payment_id, wanted.amount, reason, who.actor, at, copies=wanted.copies or None)
+        made = refunds.ask(
+            s,
+            payment_id,
+            wanted.amount,
+            reason,
+            who.actor,
+            at,
+            copies=wanted.copies or None,
+            grace=settings().undo,
+        )
         if typed.get("back") == "on" and made.awaited:
             copies.put_back(s, made.id, who.actor, at)
         return made.id
@@ -75,6 +84,9 @@ def refund(payment_id: int) -> ResponseReturnValue:
         refund_id = transact(session, decide)
     except WrongState:
         return _confirmation(find_payment(payment_id), 409, _("What can be refunded has changed meanwhile."))
+    if second_thoughts.is_possible(session.get_one(Refund, refund_id, populate_existing=True), at):
+        tell(session.get_one(Refund, refund_id))
+        return redirect(back_from(find_payment(payment_id)), code=303)
     try:
         refund_calls.perform(session, gateway(), refund_id, at)
     except GatewayUnavailable:
@@ -151,6 +163,7 @@ def _confirmation(
         typed=request.values.get("sum", ""),
         back=back_from(payment),
         disputed=disputed,
+        undo=settings().undo.seconds,
         problem=problem,
         wrong=wrong,
     )

@@ -19,6 +19,7 @@ from shop.orders.models import (
     OrderLine,
     PersonalValue,
     Shipment,
+    ShipmentLine,
     TimelineEntry,
 )
 from shop.orders.terms import OrderTerm
@@ -31,11 +32,13 @@ COLUMNS: dict[type[Base], str | tuple[str, ...]] = {
     "payment_state fulfilment_state needs_attention disputed refunding holding allocated visitor placed_at paid_at "
     "sync_version timeline_count timeline_head",
     Buyer: "order_id email name phone line1 line2 city state postal_code country purchase_order note search",
-    OrderLine: "order_id position edition_id slug title name isbn language quantity unit_amount grams called_off",
+    OrderLine: "order_id position edition_id slug title name isbn language quantity unit_amount grams called_off "
+    "posted",
     CheckoutAttempt: "id order_id number key parameters expires_at state checkout_id url created_at checked_at",
     Payment: "id order_id attempt_id role intent_id charge_id checkout_id amount currency card received_at facts",
     StockMovement: "edition_id kind on_hand held allocated order_id reason actor at",
-    Shipment: "id order_id carrier tracking posted_by posted_at",
+    Shipment: "id order_id kind reason carrier tracking asked_by posted_by posted_at undone_by returned_by restocked",
+    ShipmentLine: "shipment_id position quantity",
     Refund: "id key payment_id state source amount reason provider_id failure asked_by asked_at finished_at tries",
     LedgerEntry: "provider_id kind payment_id refund_id amount fee net currency at",
     RefundLine: "refund_id position quantity posted returned_at",

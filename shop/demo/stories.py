@@ -25,8 +25,10 @@ from shop.orders.models import (
     Concern,
     Order,
     OrderLine,
+    ParcelKind,
     PersonalValue,
     Shipment,
+    ShipmentLine,
     TimelineEntry,
     Worry,
 )
@@ -229,7 +231,12 @@ class Story:
         shipment_id, carrier = self.rows.id(Shipment), chance.choice(CARRIERS)
         tracking = f"R{chance.choice('ABCD')}{chance.randrange(10**9):09d}GB" if chance.random() < 0.85 else ""
         self._fulfilment = FulfilmentState.POSTED
-        self.rows.add(Shipment, shipment_id, self.id, carrier, tracking, self.actor, at)
+        self.rows.add(
+            Shipment,
+            *(shipment_id, self.id, ParcelKind.ORDER, "", carrier, tracking, "", self.actor, at, "", "", False),
+        )
+        for position, line in enumerate(self.offer.lines, start=1):
+            self.rows.add(ShipmentLine, shipment_id, position, line.quantity)
         self._terms |= {(term, parcel(shipment_id)) for term in code_terms(tracking)}
         personal = {"tracking": tracking} if tracking else None
         self.note("posted", keeper, at, personal, carrier=carrier)
@@ -380,6 +387,7 @@ class Story:
                 OrderLine,
                 *(self.id, position, each.id, each.slug, each.heading, self._name(each.id), each.isbn),
                 *(each.language, line.quantity, line.unit.amount, each.mailing_grams or 0, 0),
+                line.quantity if self._fulfilment is FulfilmentState.POSTED else 0,
             )
         found = terms_of(buyer.name, buyer.email, buyer.city) | code_terms(buyer.purchase_order)
         rows.add(

@@ -47,6 +47,7 @@ class Step(enum.StrEnum):
     READY = "ready"
     POST = "post"
     CANCEL = "cancel"
+    UNPOST = "unpost"
 
 
 P, A = PaymentState, Action
@@ -81,6 +82,8 @@ FULFILMENT: dict[tuple[FulfilmentState, Step], FulfilmentState] = {
     (F.CANCELLED, S.READY): F.TO_POST,
     (F.TO_POST, S.POST): F.POSTED,
     (F.TO_POST, S.CANCEL): F.CANCELLED,
+    # Only while nobody has been told.
+    (F.POSTED, S.UNPOST): F.TO_POST,
 }
 
 

@@ -97,7 +97,15 @@ class Order(Base):
         order_by="OrderLine.position", lazy="selectin", back_populates="order"
     )
     buyer: Mapped[Buyer] = relationship(back_populates="order", lazy="selectin")
-    shipments: Mapped[list[Shipment]] = relationship(order_by="Shipment.id")
+    parcels: Mapped[list[Shipment]] = relationship(order_by="Shipment.id", back_populates="order")
+    """Every parcel: posted, being made ready, and those whose posting was taken back."""
+    shipments: Mapped[list[Shipment]] = relationship(
+        order_by="Shipment.id",
+        primaryjoin="and_(Order.id == Shipment.order_id, Shipment.posted_at.is_not(None), "
+        "Shipment.undone_at.is_(None))",
+        viewonly=True,
+    )
+    """The parcels that have left the house."""
     timeline: Mapped[list[TimelineEntry]] = relationship(order_by="TimelineEntry.seq")
     concerns: Mapped[list[Concern]] = relationship(order_by="Concern.id")
 
@@ -123,8 +131,14 @@ class Order(Base):
 
     @property
     def copies(self) -> dict[int, int]:
-        """What is, or was, to be posted: edition id → copies, those that were called off left out."""
-        return {line.edition_id: line.remaining for line in self.lines if line.remaining}
+        """What is still to be posted: edition id → copies, without those that were called off or posted."""
+        return {line.edition_id: line.to_post for line in self.lines if line.to_post}
+
+    @property
+    def is_partly_posted(self) -> bool:
+        """Some copies have left the house, others have not."""
+        posted = any(line.posted for line in self.lines)
+        return self.fulfilment_state is FulfilmentState.TO_POST and posted and bool(self.copies)
 
     @property
     def may_be_posted(self) -> bool:
@@ -144,6 +158,7 @@ class OrderLine(Base):
     __table_args__ = (
         CheckConstraint("quantity > 0 AND unit_amount > 0", name="counted"),
         CheckConstraint("called_off >= 0 AND called_off <= quantity", name="called_off"),
+        CheckConstraint("posted >= 0 AND called_off + posted <= quantity", name="posted"),
     )
 
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
@@ -161,11 +176,18 @@ class OrderLine(Base):
     """What one copy weighs in the post."""
     called_off: Mapped[int] = mapped_column(default=0)
     """Copies that were refunded before they were posted, and went back to sale."""
+    posted: Mapped[int] = mapped_column(default=0)
+    """Copies that have left the house in the order's own parcels; replacements are not counted."""
     order: Mapped[Order] = relationship(back_populates="lines")
 
     @property
     def remaining(self) -> int:
+        """Copies that the buyer gets, or has got."""
         return self.quantity - self.called_off
+
+    @property
+    def to_post(self) -> int:
+        return self.quantity - self.called_off - self.posted
 
     @property
     def unit(self) -> Money:
@@ -224,17 +246,105 @@ def _keep_searchable(_mapper: Any, _connection: Any, buyer: Buyer) -> None:
     buyer.search = buyer.found_by
 
 
+class ParcelKind(enum.StrEnum):
+    """Why a parcel is posted."""
+
+    ORDER = "order"
+    """It holds copies that were ordered, or some of them."""
+    REPLACEMENT = "replacement"
+    """Free, for copies that were lost, damaged or the wrong ones."""
+    RESENT = "resent"
+    """Free, for a parcel that came back."""
+
+
+class ReturnEnd(enum.StrEnum):
+    """What was done about a parcel that came back."""
+
+    RESENT = "resent"
+    REFUNDED = "refunded"
+    NOTHING = "nothing"
+
+
 class Shipment(Base):
-    """A parcel that was posted."""
+    """A parcel. An order's own is written when it is posted; a free one when it is decided, and posted later.
+
+    A parcel whose posting was taken back, or a free one that was called off, stays as a row with ``undone_at``.
+    """
 
     __tablename__ = "shipment"
+    __table_args__ = (
+        Index(
+            "ix_shipment_waiting",
+            "order_id",
+            sqlite_where=text("posted_at IS NULL AND undone_at IS NULL"),
+            postgresql_where=text("posted_at IS NULL AND undone_at IS NULL"),
+        ),
+        Index(
+            "ix_shipment_came_back",
+            "returned_at",
+            sqlite_where=text("returned_at IS NOT NULL AND settled_at IS NULL"),
+            postgresql_where=text("returned_at IS NOT NULL AND settled_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), index=True)
+    kind: Mapped[ParcelKind] = mapped_column(default=ParcelKind.ORDER)
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    """Why a free one is posted: ``lost``, ``damaged``, ``wrong``, ``came_back``."""
+    of_id: Mapped[int | None] = mapped_column(ForeignKey("shipment.id"))
+    """The parcel in whose place a free one goes."""
     carrier: Mapped[str] = mapped_column(String(100), default="")
     tracking: Mapped[str] = mapped_column(String(100), default="")
-    posted_by: Mapped[str] = mapped_column(String(200))
-    posted_at: Mapped[datetime]
+    asked_by: Mapped[str] = mapped_column(String(200), default="")
+    asked_at: Mapped[datetime | None]
+    """When a free one was decided."""
+    posted_by: Mapped[str] = mapped_column(String(200), default="")
+    posted_at: Mapped[datetime | None] = mapped_column(index=True)
+    undo_until: Mapped[datetime | None] = mapped_column(index=True)
+    """Until then its posting can be taken back, if its letter has not left; empty once that cannot be any more."""
+    undone_at: Mapped[datetime | None]
+    undone_by: Mapped[str] = mapped_column(String(200), default="")
+    returned_at: Mapped[datetime | None]
+    """When it came back."""
+    returned_by: Mapped[str] = mapped_column(String(200), default="")
+    restocked: Mapped[bool] = mapped_column(default=False)
+    """Its copies stand on the shelf again."""
+    settled_at: Mapped[datetime | None]
+    """When it was decided what follows from its coming back."""
+    settled_as: Mapped[ReturnEnd | None]
+    order: Mapped[Order] = relationship(back_populates="parcels")
+    lines: Mapped[list[ShipmentLine]] = relationship(order_by="ShipmentLine.position", lazy="selectin")
+
+    @property
+    def is_free(self) -> bool:
+        return self.kind is not ParcelKind.ORDER
+
+    @property
+    def is_waiting(self) -> bool:
+        """A free one that is still to be posted."""
+        return self.posted_at is None and self.undone_at is None
+
+    @property
+    def has_left(self) -> bool:
+        return self.posted_at is not None and self.undone_at is None
+
+    @property
+    def awaits_decision(self) -> bool:
+        """It came back, and nobody has said what follows."""
+        return self.returned_at is not None and self.settled_at is None
+
+
+class ShipmentLine(Base):
+    """Copies in a parcel: so many of an order's line."""
+
+    __tablename__ = "shipment_line"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    shipment_id: Mapped[int] = mapped_column(ForeignKey("shipment.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    """The order line's."""
+    quantity: Mapped[int]
 
 
 class Worry(enum.StrEnum):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.errors import WrongState
-from shop.orders import fulfilment, placing, timeline
+from shop.orders import fulfilment, parcels, placing, timeline
 from shop.orders.lifecycle import FulfilmentState
 from shop.orders.models import Order
 from shop.orders.timeline import Actor
@@ -63,18 +63,44 @@ def is_rest(left: Copies, wanted: Copies) -> bool:
 
 
 def attach(session: Session, order: Order, refund: Refund, copies: Copies) -> None:
-    """Write down which copies a refund is about. The order must be locked."""
-    posted = order.fulfilment_state is FulfilmentState.POSTED
+    """Write down which copies a refund is about: those that are still in the house first. The order must be locked."""
+    here = _unposted(session, order)
     for position, number in sorted(copies.items()):
-        if number:
-            session.add(RefundLine(refund_id=refund.id, position=position, quantity=number, posted=posted))
+        first = min(number, here.get(position, 0))
+        for quantity, posted in ((first, False), (number - first, True)):
+            if quantity:
+                session.add(RefundLine(refund_id=refund.id, position=position, quantity=quantity, posted=posted))
+                if posted:
+                    parcels.close_ways_back(order)
     session.flush()
     session.refresh(refund, ["lines"])
 
 
+def _unposted(session: Session, order: Order) -> dict[int, int]:
+    """Copies of each line that are still to be posted and that no refund has taken."""
+    if order.fulfilment_state is FulfilmentState.POSTED:
+        return {}
+    taken: Counter[int] = Counter()
+    rows = (
+        select(RefundLine.position, RefundLine.quantity)
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(
+            Payment.order_id == order.id,
+            Refund.state.not_in(DEAD),
+            ~RefundLine.posted,
+            RefundLine.returned_at.is_(None),
+        )
+    )
+    for position, quantity in session.execute(rows):
+        taken[position] += quantity
+    return {line.position: max(0, line.to_post - taken[line.position]) for line in order.lines}
+
+
 def attach_rest(session: Session, order: Order, refund: Refund) -> None:
-    """A refund of all that is left of a posted order is about every copy that was posted and not refunded."""
-    if order.fulfilment_state is not FulfilmentState.POSTED or refund.lines:
+    """A refund of all that is left of an order that was posted, or in part, is about every copy not refunded."""
+    posted = order.fulfilment_state is FulfilmentState.POSTED or order.is_partly_posted
+    if not posted or refund.lines:
         return
     attach(session, order, refund, refundable(session, order))
 
@@ -87,13 +113,29 @@ def hand_over(session: Session, order: Order, failed: Refund, refund: Refund) ->
     left = refundable(session, order)
     if any(line.returned_at is None and line.quantity > left.get(line.position, 0) for line in failed.lines):
         raise WrongState(f"the copies of refund {failed.id} were taken by another")
-    moved = update(RefundLine).where(RefundLine.refund_id == failed.id)
-    if order.fulfilment_state is FulfilmentState.POSTED:
-        away = moved.where(RefundLine.returned_at.is_(None)).values(posted=True)
-        session.execute(away.execution_options(synchronize_session=False))
+    left_since = order.fulfilment_state is FulfilmentState.POSTED
+    moved: dict[tuple[int, bool], tuple[int, datetime | None]] = {}
     for line in list(failed.lines):
-        session.expunge(line)  # its key changes
-    session.execute(moved.values(refund_id=refund.id).execution_options(synchronize_session=False))
+        posted = line.posted or (left_since and line.returned_at is None)
+        number, returned_at = moved.get((line.position, posted), (0, line.returned_at))
+        if returned_at != line.returned_at:
+            raise WrongState(f"some copies of refund {failed.id} are back and others have left since")
+        moved[line.position, posted] = number + line.quantity, returned_at
+        session.delete(line)
+    session.flush()
+    for (position, posted), (number, returned_at) in moved.items():
+        session.add(
+            RefundLine(
+                refund_id=refund.id,
+                position=position,
+                quantity=number,
+                posted=posted,
+                returned_at=returned_at,
+            )
+        )
+        if posted:
+            parcels.close_ways_back(order)
+    session.flush()
     session.refresh(failed, ["lines"])
     session.refresh(refund, ["lines"])
 
@@ -147,7 +189,41 @@ def put_back(session: Session, refund_id: int, actor: Actor, now: datetime) -> i
         raise WrongState(f"the copies of refund {refund_id} were taken by another")
     editions = {line.position: line.edition_id for line in order.lines}
     copies = {editions[position]: number for position, number in came.items()}
+    away = stock.away(session, order.id)
+    if any(number > away.get(edition_id, 0) for edition_id, number in copies.items()):
+        raise WrongState(f"the copies of refund {refund_id} came back with their parcel")
     stock.take_back(session, copies, order.id, f"refund:{refund_id}", str(actor), now)
     number = sum(came.values())
     timeline.note(session, order, "copies_back", actor, now, refund=refund_id, copies=number)
     return number
+
+
+def can_come_back(session: Session, order: Order, refund: Refund) -> int:
+    """Copies of a refund that somebody may put back on the shelf; 0 when they came back with their parcel."""
+    if not refund.awaited:
+        return 0
+    away = stock.away(session, order.id)
+    editions = {line.position: line.edition_id for line in order.lines}
+    waiting = [line for line in refund.lines if line.posted and line.returned_at is None]
+    enough = all(line.quantity <= away.get(editions[line.position], 0) for line in waiting)
+    return refund.awaited if enough else 0
+
+
+def were_not_back(session: Session, order: Order, refund: Refund, actor: Actor, now: datetime) -> None:
+    """Take copies from the shelf again that were put back since a refund was asked for. The order must be locked.
+
+    Raises ``OutOfStock`` when they have been promised to others meanwhile.
+    """
+    lines = [
+        line
+        for line in refund.lines
+        if line.posted and line.returned_at is not None and line.returned_at >= refund.asked_at
+    ]
+    if not lines:
+        return
+    editions = {line.position: line.edition_id for line in order.lines}
+    copies = {editions[line.position]: line.quantity for line in lines}
+    for line in lines:
+        line.returned_at = None
+    session.flush()
+    stock.withdraw(session, copies, order.id, f"refund:{refund.id}", str(actor), now)

@@ -133,6 +133,8 @@ class Refund(Base):
     claimed_until: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
+    undo_until: Mapped[datetime | None] = mapped_column(index=True)
+    """Until then the provider is not told, and whoever asked for it can take it back."""
     repeats_id: Mapped[int | None] = mapped_column(ForeignKey("refund.id"), unique=True)
     """The failed refund that this one repeats; each is repeated once."""
     payment: Mapped[Payment] = relationship(back_populates="refunds")
@@ -149,7 +151,7 @@ class Refund(Base):
 
 
 class RefundLine(Base):
-    """Copies that a refund is about: so many of an order's line."""
+    """Copies that a refund is about: so many of an order's line, those in the house and those posted apart."""
 
     __tablename__ = "refund_line"
     __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
@@ -158,7 +160,7 @@ class RefundLine(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     """The order line's."""
     quantity: Mapped[int]
-    posted: Mapped[bool]
+    posted: Mapped[bool] = mapped_column(primary_key=True)
     """They had left the house when the refund was asked for."""
     returned_at: Mapped[datetime | None]
     """When they went back to sale: by themselves if they had not been posted, else when somebody had them back."""

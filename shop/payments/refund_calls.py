@@ -50,6 +50,8 @@ def perform(session: Session, gateway: PaymentGateway, refund_id: int, now: date
             return None
         if refund.claimed_until is not None and refund.claimed_until > now:
             return None
+        if refund.undo_until is not None and refund.undo_until > now:
+            return None  # whoever asked for it may think again
         refund.claimed_until = now + LEASE
         refund.tries += 1
         return refund.key, refund.payment.intent_id, refund.amount, refund.reason, refund.tries

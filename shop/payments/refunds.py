@@ -7,8 +7,9 @@ What has gone back is always set from the provider's list of a payment's refunds
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -57,8 +58,9 @@ def ask(
     *,
     copies: Copies | None = None,
     repeats: Refund | None = None,
+    grace: timedelta = timedelta(0),
 ) -> Refund:
-    """Decide a refund of so many minor units; the provider is told afterwards, by ``perform``.
+    """Decide a refund of so many minor units; the provider is told afterwards, by ``perform``, after ``grace``.
 
     Raises ``WrongState`` for more than is left, and while the buyer's bank disputes the payment. ``copies`` are
     those that the amount is the price of.
@@ -79,6 +81,8 @@ def ask(
         raise WrongState(f"{amount} is not the price of these copies")
     refund = _row(payment, amount, reason, RefundSource.ADMIN, now)
     refund.asked_by = actor.name
+    if grace:
+        refund.undo_until = refund.next_try_at = now + grace
     refund.repeats_id = repeats.id if repeats else None
     session.add(refund)
     session.flush()
@@ -306,7 +310,10 @@ def _write(session: Session, order: Order, payment: Payment, row: Refund, kind: 
         "posted": order.fulfilment_state is FulfilmentState.POSTED,
     }
     facts = {line.position: each for line, each in zip(order.lines, context["lines"], strict=True)}
-    context["copies"] = [facts[line.position] | {"quantity": line.quantity} for line in row.lines]
+    numbers = Counter[int]()
+    for line in row.lines:
+        numbers[line.position] += line.quantity
+    context["copies"] = [facts[position] | {"quantity": number} for position, number in numbers.items()]
     outbox.owe(
         session,
         kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,7 +15,9 @@ from shop.payments import refunds
 from shop.payments.models import Payment, Refund, RefundState
 
 
-def again(session: Session, refund_id: int, actor: Actor, now: datetime) -> Refund:
+def again(
+    session: Session, refund_id: int, actor: Actor, now: datetime, grace: timedelta = timedelta(0)
+) -> Refund:
     """Decide once more a refund that failed, of the same sum and about the same copies; each is repeated once.
 
     Copies that were called off with the first one stay so: they may be sold by now. Raises ``WrongState`` when it did
@@ -28,7 +30,9 @@ def again(session: Session, refund_id: int, actor: Actor, now: datetime) -> Refu
     session.refresh(failed)
     if failed.state is not RefundState.FAILED or _is_repeated(session, failed):
         raise WrongState(f"refund {refund_id} is not to be repeated")
-    return refunds.ask(session, failed.payment_id, failed.amount, failed.reason, actor, now, repeats=failed)
+    return refunds.ask(
+        session, failed.payment_id, failed.amount, failed.reason, actor, now, repeats=failed, grace=grace
+    )
 
 
 def is_possible(session: Session, refund: Refund, left: int) -> bool:

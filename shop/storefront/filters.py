@@ -36,6 +36,7 @@ def init_app(app: Flask) -> None:
         money=money,
         day=day,
         moment=moment,
+        clock_time=clock_time,
         country=country,
         number=number,
         isbn=isbn,
@@ -73,6 +74,10 @@ def money(value: Money) -> str:
 
 def day(value: date | datetime) -> str:
     return markets.write_date(value, locale())
+
+
+def clock_time(value: datetime) -> str:
+    return markets.write_time(value, locale())
 
 
 def moment(value: datetime) -> str:

@@ -60,6 +60,8 @@ class Parts:
             "DATABASE_URL": database_url or f"sqlite:///{instance / 'shop.sqlite'}",
             # Each buyer has an address of her own, told by the proxy that she comes through.
             "TRUSTED_PROXIES": "1",
+            # Long enough that refunds and letters wait, short enough that the storm need not.
+            "UNDO_SECONDS": "1",
         }
         self.plan = Plan(environ)
         self.url = f"http://127.0.0.1:{self.plan.port}"

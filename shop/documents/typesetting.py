@@ -1,0 +1,33 @@
+"""Typst: from a template and JSON to a tagged PDF. What people typed goes in as data and is never evaluated."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import typst
+
+from shop.settings import ROOT
+
+TEMPLATES = ROOT / "templates" / "documents"
+
+log = logging.getLogger(__name__)
+
+
+def pdf(template: str, data: dict[str, Any]) -> bytes:
+    """Set ``templates/documents/{template}.typ`` with ``data`` (JSON) as ``sys.inputs.data``; fonts are embedded.
+
+    The PDF says that it is accessible (PDF/UA) unless a writing system is in it that no font here can show: then it
+    is made without that claim, because a parcel has to go out all the same.
+    """
+    source = str(TEMPLATES / f"{template}.typ")
+    inputs = {"data": json.dumps(data, ensure_ascii=False)}
+    try:
+        made = typst.compile(source, root=str(TEMPLATES), sys_inputs=inputs, pdf_standards=["ua-1"])  # ISO 14289-1
+    except typst.TypstError:
+        # What the error says names what somebody typed, which no log is to hold.
+        log.warning("a %s was made without the claim of PDF/UA", template)
+        made = typst.compile(source, root=str(TEMPLATES), sys_inputs=inputs)
+    assert isinstance(made, bytes)
+    return made

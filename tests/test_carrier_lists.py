@@ -1,0 +1,54 @@
+"""Lists that carriers give: whatever their columns are called and separated by, orders and numbers are found."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shop.errors import ShopError
+from shop.orders import carrier_list
+from shop.orders.numbers import new_number
+
+ONE, TWO = new_number(), new_number()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Order,Tracking number,Carrier\n{ONE},RM123456789GB,Royal Mail\n{TWO},RM2222GB,Royal Mail\n",
+        f"Carrier;Tracking;Your reference\nRoyal Mail;RM123456789GB;{ONE}\nRoyal Mail;RM2222GB;{TWO}",
+        f"\ufeffНомер заказа\tТрек-номер\tПеревозчик\r\n"
+        f"{ONE}\tRM123456789GB\tRoyal Mail\r\n{TWO}\tRM2222GB\tRoyal Mail\r\n",
+        f'"{ONE}","RM123456789GB","Royal Mail"\n\n"{TWO}","RM2222GB","Royal Mail"\n',
+        f"RM123456789GB;Royal Mail;{ONE.lower()}\nRM2222GB;Royal Mail;{TWO[3:]}",
+    ],
+)
+def test_columns_are_found_by_their_names_or_by_what_stands_in_them(text: str):
+    found = [(line.number, line.tracking, line.carrier) for line in carrier_list.read(text)]
+    assert found == [(ONE, "RM123456789GB", "Royal Mail"), (TWO, "RM2222GB", "Royal Mail")]
+
+
+def test_a_line_without_an_order_is_kept_and_said():
+    lines = carrier_list.read(f"order,tracking\nnonsense,RM1234\n{ONE},RM5678\n")
+    assert [(line.place, line.number) for line in lines] == [(2, ""), (3, ONE)]
+    assert "nonsense" in lines[0].typed
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "hello", "a,b\nc,d", f"{ONE}\n", "order,weight\n1,2\n"])
+def test_what_is_no_list_is_refused(text: str):
+    with pytest.raises(carrier_list.Unreadable):
+        carrier_list.read(text)
+
+
+def test_a_list_that_is_too_long_is_refused():
+    with pytest.raises(carrier_list.TooLong):
+        carrier_list.read("order,tracking\n" + f"{ONE},RM1\n" * 1001)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=200))
+def test_whatever_is_pasted_is_read_or_refused(text: str):
+    with contextlib.suppress(ShopError):
+        carrier_list.read(text)
