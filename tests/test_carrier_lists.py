@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from shop.errors import ShopError
 from shop.orders import carrier_list
-from shop.orders.numbers import new_number
 
-ONE, TWO = new_number(), new_number()
+ONE, TWO = "RR-M7K1TJ9F", "RR-WQMXQYT8"
 
 
 @pytest.mark.parametrize(
