@@ -1,4 +1,4 @@
-"""``make bench``: settling on PostgreSQL, as a share of two floors that are measured in the same run."""
+"""``make bench``: settling on PostgreSQL as a share of two floors, and the desk's pages beside a bare one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import desk
 from benchmarks.apps import PLACE
 from benchmarks.load import post, rate, served
 from benchmarks.rows import Shop
@@ -24,6 +25,16 @@ SECRET = "whsec_of_the_benchmarks"
 REQUESTS = {"hello": 3000, "insert": 1500, "settling": 600}
 SIZES = (1_000, 1_000_000)
 WANTED = 0.4
+ENVIRON = {
+    "SHOP_ENV": "development",
+    "SHOP_URL": "http://localhost",
+    "SECRET_KEY": "of the benchmarks, thirty-two characters long",
+    "STRIPE_SECRET_KEY": KEY,
+    "STRIPE_WEBHOOK_SECRET": SECRET,
+    "STRIPE_API_BASE": "http://127.0.0.1:9",
+    "SMTP_URL": "smtp://127.0.0.1:9",
+    "MAIL_FROM": "Bookstall <shop@bookstall.example>",
+}
 
 
 def webhooks(numbers: range, answer: str) -> list[bytes]:
@@ -52,7 +63,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of requests")
     parser.add_argument("--lazy", action="store_true", help="a database that does not wait for the disk")
+    parser.add_argument("--part", choices=("settling", "desk"), nargs="+", default=("settling", "desk"))
+    parser.add_argument("--desk-orders", type=int, nargs="+", default=[100_000], help="orders at the desk")
+    parser.add_argument("--million", action="store_true", help="the desk with 1,000,000 orders besides")
     asked = parser.parse_args()
+    quick = True
+    if "desk" in asked.part:
+        sizes = asked.desk_orders + ([1_000_000] if asked.million else [])
+        quick = desk.measure(ENVIRON, sizes, max(3, asked.rounds), lazy=asked.lazy)
+    if "settling" in asked.part:
+        _measure_settling(asked)
+    if not quick:
+        raise SystemExit("A page of the desk took longer than it may.")
+
+
+def _measure_settling(asked: argparse.Namespace) -> None:
     postgres = Postgres(durable=not asked.lazy)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -63,18 +88,7 @@ def main() -> None:
 
 def measure(database: str, folder: Path, sizes: list[int], rounds: int, share: float) -> None:
     """Measure each size of tables; rounds go through hello, insert and settling in turn."""
-    environ = {
-        "SHOP_ENV": "development",
-        "SHOP_URL": "http://localhost",
-        "SECRET_KEY": "of the benchmarks, thirty-two characters long",
-        "DATABASE_URL": database,
-        "STRIPE_SECRET_KEY": KEY,
-        "STRIPE_WEBHOOK_SECRET": SECRET,
-        "STRIPE_API_BASE": "http://127.0.0.1:9",
-        "SMTP_URL": "smtp://127.0.0.1:9",
-        "MAIL_FROM": "Bookstall <shop@bookstall.example>",
-        "INSTANCE": str(folder),
-    }
+    environ = ENVIRON | {"DATABASE_URL": database, "INSTANCE": str(folder)}
     shop = Shop(Settings.from_environ(environ))
     with Sandbox() as sandbox:
         answer = shop.found(sandbox)

@@ -15,6 +15,7 @@ from shop.database import Base
 from shop.extensions import db
 from shop.letters.models import Letter
 from shop.orders.models import Buyer, Order, OrderLine, TimelineEntry
+from shop.orders.terms import OrderTerm
 from shop.payments import checkouts, settling
 from shop.payments.models import CheckoutAttempt, InboxEvent, InboxState, Payment
 from shop.payments.stripe_gateway import StripeGateway
@@ -41,6 +42,7 @@ OWN: Mapping[type[Base], Mapping[str, str]] = {
         "checkout_id": "'cs_test_' || {id}",
     },
     TimelineEntry: {"order_id": "{id}"},
+    OrderTerm: {"order_id": "{id}", "term": "t.term || {id}"},
     StockMovement: {"id": "{id} * 10 + {n}", "order_id": "{id}"},
     Payment: {
         "id": "{id}",

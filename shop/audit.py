@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from shop import erasure
+from shop import erasure, sales
 from shop.database import look
 from shop.letters.models import Kind, Letter
 from shop.libraries.models import LibraryOrder
-from shop.orders import timeline
+from shop.orders import terms, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, Shipment, Worry
 from shop.payments.copies import DEAD
@@ -54,11 +54,24 @@ def run(session: Session) -> Iterator[Difference]:
     while batch := list(session.scalars(select(Order).where(Order.id > last).order_by(Order.id).limit(BATCH))):
         for order in batch:
             yield from _order(session, order)
+        yield from _terms(session, batch)
         last = batch[-1].id
         session.expunge_all()
     yield from _letters(session)
     yield from _refunds(session)
     yield from _libraries(session)
+    for day, what, stands, should in sales.differences(session):
+        yield Difference("day", f"{day}, {what}", stands, should)
+
+
+def _terms(session: Session, orders: list[Order]) -> Iterator[Difference]:
+    """What orders are found by. The words themselves are personal, and not told."""
+    for order, spare, missing in terms.differences(session, orders):
+        stands = f"{len(spare)} too many, {len(missing)} missing"
+        yield Difference("search terms", order.number, stands, "those of its number, buyer and parcels")
+    for order in orders:
+        if order.buyer.search != order.buyer.found_by:
+            yield Difference("search terms", order.number, "the buyer's are stale", "as its fields")
 
 
 def _stock(session: Session) -> Iterator[Difference]:

@@ -14,10 +14,11 @@ from shop.admin.commands import admin_group
 from shop.catalogue import offers
 from shop.cli_catalogue import catalogue_group, pages_group, trader_group
 from shop.database import transact
+from shop.demo import making
 from shop.errors import GatewayError, ShopError
 from shop.extensions import db, gateway, now, settings
 from shop.libraries import routing
-from shop.orders import placing
+from shop.orders import placing, terms
 from shop.orders.models import Order
 from shop.orders.timeline import SYSTEM
 from shop.payments import inbox, reconciliation
@@ -87,6 +88,26 @@ def run_audit(as_json: bool) -> None:
             click.echo(str(each))
         click.echo(f"{len(found)} differences")
     sys.exit(1 if found else 0)
+
+
+@shop.command("demo-data")
+@click.option("--orders", type=click.IntRange(1, 5_000_000), default=1000, show_default=True)
+@click.option("--seed", default="bookstall", show_default=True, help="The same seed draws the same orders.")
+def demo_data(orders: int, seed: str) -> None:
+    """Add made-up orders of the last three years, in every state, to a shop that only shows what it can do."""
+    if settings().production:
+        raise click.ClickException("Made-up orders have no place in production.")
+    try:
+        made = making.make(db.session(), orders, seed, now())
+    except making.NothingToSell as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{made} orders")
+
+
+@shop.command("search-terms")
+def search_terms() -> None:
+    """Write anew what every order is found by."""
+    click.echo(f"{terms.rebuild_all(db.session())} orders")
 
 
 @shop.command("erase")

@@ -13,11 +13,26 @@ from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from psycopg import IsolationLevel
-from sqlalchemy import Connection, DateTime, Engine, Enum, Insert, MetaData, event, inspect
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    DateTime,
+    Engine,
+    Enum,
+    Executable,
+    Insert,
+    MetaData,
+    Update,
+    bindparam,
+    event,
+    inspect,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeDecorator
 
 P = ParamSpec("P")
@@ -257,25 +272,65 @@ def _forget_locks(session: Session, transaction: SessionTransaction) -> None:
         session.info.pop(LOCKED, None)
 
 
+def run(session: Session, statement: Executable, values: Any = None) -> CursorResult[*tuple[Any, ...]]:
+    """Execute a statement about tables and columns, without the session's own work on entities.
+
+    What the session has not written yet goes out first, as it does there.
+    """
+    if session.autoflush and (session.new or session.dirty or session.deleted):
+        session.flush()
+    return session.connection().execute(statement, values)
+
+
+def put(session: Session, row: Base, **values: Any) -> None:
+    """Write columns of one row at once and let its object follow; the row must be locked.
+
+    Values by the model's names. What else was changed of the object goes out with the session's next flush.
+    """
+    key = inspect(row).identity
+    assert key is not None, "not in the database yet"
+    asked = {f"to_{name}": value for name, value in values.items()} | {
+        f"key_{n}": each for n, each in enumerate(key)
+    }
+    done = session.connection().execute(_update(type(row), tuple(values)), asked)
+    if done.rowcount != 1:
+        raise LookupError(f"{type(row).__name__} {key} is not there")
+    for name, value in values.items():
+        set_committed_value(row, name, value)
+
+
+@cache
+def _update(model: type[Base], names: tuple[str, ...]) -> Update:
+    mapper = inspect(model)
+    columns = {name: mapper.columns[name] for name in names}
+    statement = update(model.__table__).values(  # type: ignore[arg-type]
+        {column: bindparam(f"to_{name}", type_=column.type) for name, column in columns.items()}
+    )
+    for n, column in enumerate(mapper.primary_key):
+        statement = statement.where(column == bindparam(f"key_{n}", type_=column.type))
+    return statement
+
+
 def add_once(session: Session, model: type[Base], **values: Any) -> bool:
     """Insert a row unless one of its unique keys is taken; tells whether it was inserted.
 
     Waits for a rival transaction that is inserting the same key, so that the answer is final.
     """
-    statement = _insert_once(model, session.get_bind().dialect.name)
-    # Without the option the count is -1, that is unknown, on PostgreSQL.
-    done = session.execute(statement, values, execution_options={"preserve_rowcount": True})
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+    statement = insert_once(model, session.get_bind().dialect.name)
+    return run(session, statement, values).rowcount == 1
 
 
 def add_all_once(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
     """Insert rows that have the same columns, each unless one of its unique keys is taken."""
     if rows:
-        session.execute(_insert_once(model, session.get_bind().dialect.name), rows)
+        # One row alone goes as itself: as a list it would cost a pipeline of its own.
+        run(session, insert_once(model, session.get_bind().dialect.name), rows if len(rows) > 1 else rows[0])
 
 
 @cache
-def _insert_once(model: type[Base], dialect: str) -> Insert:
+def insert_once(model: type[Base], dialect: str) -> Insert:
+    """The statement that inserts a row unless one of its unique keys is taken."""
     table = model.__table__
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(table).on_conflict_do_nothing()  # type: ignore[arg-type]
+    # Without the option the count is -1, that is unknown, on PostgreSQL.
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Letter, LetterState
 from shop.libraries.models import LibraryOrder
-from shop.orders import timeline
+from shop.orders import terms, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, PersonalValue
 from shop.orders.placing import locked
@@ -215,6 +215,8 @@ def remains(session: Session, order: Order) -> Iterator[str]:
     """What is personal and still there about an order whose buyer was erased; the timeline's values aside."""
     yield from (f"the buyer's {name}" for name in BUYER if getattr(order.buyer, name))
     yield from ("a tracking number" for shipment in order.shipments if shipment.tracking)
+    if any(source != terms.NUMBER for _term, source in terms.kept(session, [order.id]).get(order.id, ())):
+        yield "a word that it is found by"
     for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
         if payment.card or payment.facts:
             yield f"facts of payment {payment.id}"

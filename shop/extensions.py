@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
-from shop import duty, staff, stock, throttle, trader
+from shop import duty, sales, staff, stock, throttle, trader
 from shop.catalogue import models as catalogue_models
 from shop.clock import Clock
 from shop.content import models as content_models
@@ -20,6 +20,7 @@ from shop.letters import models as letter_models
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
 from shop.orders import models as order_models
+from shop.orders import terms
 from shop.payments import ledger
 from shop.payments import models as payment_models
 from shop.payments.gateway import PaymentGateway
@@ -34,8 +35,10 @@ TABLES = (
     library_models,
     order_models,
     payment_models,
+    sales,
     staff,
     stock,
+    terms,
     throttle,
     trader,
 )

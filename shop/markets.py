@@ -5,11 +5,12 @@ The markets themselves are data (``shop/data/markets.toml``); a third language o
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,6 +23,8 @@ from shop.money import Currency, Money
 
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
+RANGE = re.compile(r"(?<!\d)\d{1,3}–\d+(?![^<>]*>)")
+"""Two numbers with an en dash between them, no years (titles stay as they are), outside the tags of HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +107,23 @@ def write_number(number: int, locale: str) -> str:
     return format_decimal(number, locale=locale)
 
 
+def day_begins(day: date) -> datetime:
+    """The instant at which a day of the shop begins."""
+    return datetime.combine(day, time(), SHOP_ZONE).astimezone(UTC)
+
+
+def day_of(moment: datetime) -> date:
+    """The day of the shop that an instant falls on."""
+    return moment.astimezone(SHOP_ZONE).date()
+
+
 def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
     """A day in words; an instant is first brought to the shop's own time zone."""
     if isinstance(day, datetime):
         day = day.astimezone(SHOP_ZONE).date()
     written = format_date(day, form, locale=locale)
+    if locale.startswith("ru"):
+        written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
     return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
 
 
@@ -117,6 +132,11 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
     short = moment.astimezone(SHOP_ZONE)
     day = write_date(moment, locale, form).replace(" ", "\u00a0")
     return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
+
+
+def unbroken(html: str) -> str:
+    """HTML where no line ends within a range such as ``2–4``: an en dash would let it (Unicode, UAX #14)."""
+    return RANGE.sub(r'<span class="unbroken">\g<0></span>', html)
 
 
 @cache

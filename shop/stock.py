@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, insert, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shop.database import Base, lock
+from shop.database import Base, lock, run
 from shop.errors import OutOfStock
 
 Copies = Mapping[int, int]
@@ -142,25 +142,25 @@ def _change(
         "actor": actor,
         "at": now,
     }
-    session.execute(insert(MOVEMENTS), movement)
+    run(session, NOTED, movement)
     # The counters come last, so that the row everybody needs is locked for as short as can be.
     by = {"by_on_hand": on_hand, "by_held": held, "by_allocated": allocated}
     asked = by | {"edition": edition_id} | ({"need": need} if need else {})
-    if session.scalar(TAKE if need else MOVE, asked) is None:
+    if run(session, TAKE if need else MOVE, asked).rowcount != 1:
         raise OutOfStock(edition_id, max(need, -on_hand))
 
 
 MOVEMENTS: Table = StockMovement.__table__  # type: ignore[assignment]
+COUNTERS: Table = Stock.__table__  # type: ignore[assignment]
+NOTED = insert(MOVEMENTS)
 # Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
 MOVE = (
-    update(Stock)
+    update(COUNTERS)
     .where(Stock.edition_id == bindparam("edition"), Stock.on_hand + bindparam("by_on_hand", type_=Integer) >= 0)
     .values(
         on_hand=Stock.on_hand + bindparam("by_on_hand", type_=Integer),
         held=Stock.held + bindparam("by_held", type_=Integer),
         allocated=Stock.allocated + bindparam("by_allocated", type_=Integer),
     )
-    .returning(Stock.edition_id)
-    .execution_options(synchronize_session=False)
 )
 TAKE = MOVE.where(Stock.on_hand - Stock.held - Stock.allocated >= bindparam("need", type_=Integer))

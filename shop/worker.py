@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from shop import duty, erasure, throttle
+from shop import duty, erasure, sales, throttle
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import GatewayError, GatewayRefused
@@ -152,5 +152,6 @@ def keep_house(session: Session, moment: datetime, _since: datetime | None) -> N
     transact(session, throttle.sweep, moment)
     old = delete(AdminSession).where(AdminSession.seen_at < moment - SESSIONS_KEPT)
     transact(session, lambda s: s.execute(old))
+    sales.close_days(session, moment)
     years, months = settings().order_years, settings().library_months
     erasure.run(session, moment, years=years, months=months, most=ERASED_AT_ONCE)

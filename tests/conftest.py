@@ -39,7 +39,9 @@ STRICT = "&options=-c%20default_transaction_isolation%3Dserializable"
 MONEY_AND_STOCK = {
     "test_caps",
     "test_checkouts",
+    "test_demo",
     "test_disputes",
+    "test_finding",
     "test_inbox",
     "test_letters_delivery",
     "test_mistakes",
@@ -50,6 +52,7 @@ MONEY_AND_STOCK = {
     "test_refunded_copies",
     "test_refunds",
     "test_rush",
+    "test_sales",
     "test_stock",
     "test_transactions",
     "test_worker",

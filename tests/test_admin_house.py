@@ -96,6 +96,18 @@ def test_a_count_begun_before_a_parcel_left_is_asked_for_again(
     assert desk.submit(form_to(answer, "/stock/paperback"), counted="39", reason="again").status_code == 303
 
 
+@pytest.mark.parametrize("seen", [None, "", "forty"])
+def test_a_count_that_does_not_say_what_it_began_from_is_refused(
+    desk: Client, session: Session, catalogue: Catalogue, seen: str | None
+) -> None:
+    form = form_to(desk.get("/admin/stock"), "/stock/paperback")
+    del form.fields["seen"]
+    answer = desk.submit(form, counted="3", reason="why", **({} if seen is None else {"seen": seen}))
+    assert answer.status_code == 422
+    assert "Nothing was recorded" in answer.page.text
+    assert session.get_one(Stock, catalogue.paperback).on_hand == 40
+
+
 def test_a_count_that_finds_too_few_worries_about_the_newest_orders_until_the_rest_can_be_kept(
     desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
 ) -> None:

@@ -45,7 +45,9 @@ def test_what_is_no_sum_to_refund_is_said(
 ) -> None:
     factories.make_paid_order(session, gateway)
     page = f"/admin/payments/{payments(session)[0].id}/refund"
-    assert desk.submit(desk.get(page).page.form("sum"), sum=typed).status_code == 422
+    refused = desk.submit(desk.get(page).page.form("sum"), sum=typed)
+    assert refused.status_code == 422
+    assert [each.get("name") for each in refused.page.all(".//input[@aria-invalid='true']")] == ["sum"]
     assert session.scalars(select(Refund)).all() == []
 
 

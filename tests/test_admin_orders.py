@@ -140,7 +140,7 @@ def test_orders_are_found_by_number_name_and_email_however_typed(
     assert numbers(desk.get("/admin/orders", query_string={"q": typed})) == [wanted.number]
 
 
-@pytest.mark.parametrize(("typed", "found"), [("100%", 1), ("%", 1), ("_", 1), ("1_0", 0), ("'", 0), ("\\", 0)])
+@pytest.mark.parametrize(("typed", "found"), [("100%", 1), ("%", 0), ("_", 0), ("1_0", 0), ("'", 0), ("\\", 0)])
 def test_signs_of_the_search_language_are_only_letters(
     desk: Client, session: Session, catalogue: Catalogue, typed: str, found: int
 ) -> None:

@@ -105,6 +105,19 @@ def test_an_event_about_what_stripe_does_not_know_is_refused_and_kept(
     assert "resource_missing" in event.last_error
 
 
+def test_an_event_that_waits_takes_one_line_of_the_log_at_each_try(
+    client: Client, session: Session, gateway: FakeGateway, order: Order, caplog: pytest.LogCaptureFixture
+):
+    gateway.before += [GatewayRefused("resource_missing", "No such checkout.session")] * 2
+    deliver(client, gateway, COMPLETED, "cs_unknown")
+    caplog.clear()
+    [event] = events(session)
+    assert inbox.work_due(session, gateway, event.due_at) == 1
+    [line] = [record for record in caplog.records if record.name == inbox.__name__]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert "resource_missing" in line.getMessage()
+
+
 def test_an_event_that_names_no_object_is_refused(
     client: Client, session: Session, gateway: FakeGateway, order: Order
 ):

@@ -189,6 +189,13 @@ def test_every_letter_can_be_written_in_every_language(kind: Kind, locale: str, 
 
 
 @pytest.mark.parametrize("kind", list(Kind))
+def test_every_address_in_a_letter_is_a_link(kind: Kind, renderer: Renderer) -> None:
+    _text, html = bodies(renderer.write([letter(kind)]))
+    assert len(re.findall(r">\s*http://", html)) == len(re.findall(r"http://", re.sub(r"<[^>]*>", "", html)))
+    assert all(each.text == each.get("href") for each in Page(html).all(".//a") if each.get("href", "")[0] == "h")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
 def test_a_russian_letter_holds_no_english_word(kind: Kind, renderer: Renderer) -> None:
     for worry in [*Worry, "orphan", "unheard_of"] if kind is Kind.ATTENTION else [Worry.DISPUTE]:
         for changes in ({}, {"supplier": None, "request": "quote"}, {"request": "pro_forma"}, {"full": True}):

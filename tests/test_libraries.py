@@ -310,6 +310,14 @@ def test_a_mistake_is_named_beside_its_field_and_nothing_typed_is_lost(
         assert kept[name] == FILLED[name]
 
 
+def test_mistakes_are_listed_in_the_order_of_the_fields(client: Client) -> None:
+    page = client.post("/en-gb/libraries", data={}).page
+    listed = [each.get("href", "") for each in page.all(".//div[@role='alert']//a")]
+    shown = [f"#{each.get('id')}" for each in page.root.iter() if each.get("aria-invalid") == "true"]
+    assert listed == shown
+    assert len(shown) > 5
+
+
 @pytest.mark.parametrize("market", ["en-gb", "ru-gb"])
 def test_an_empty_form_is_a_list_of_what_is_missing(client: Client, session: Session, market: str) -> None:
     answer = client.post(f"/{market}/libraries", data={})

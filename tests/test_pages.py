@@ -35,7 +35,8 @@ TRADER = ("Long Lane Books", "1 Long Lane", "London EC1A 9HF", "help@longlane.ex
 
 def spoken(element: ElementTree.Element, language: str) -> Iterator[tuple[str, str]]:
     """(language, text) of everything a reader reads or hears, attributes included."""
-    own = element.get("lang", language)[:2]
+    lang = element.get("lang", language)
+    own = "en" if lang.endswith("-Latn") else lang[:2]  # romanised, so that a reader of English can read it
     for attribute in ("alt", "aria-label", "title", "placeholder", "content"):
         if attribute != "content" or element.get("name") == "description":
             yield own, element.get(attribute, "")
@@ -167,6 +168,14 @@ def test_everything_a_page_loads_is_our_own_and_small(client: Client, catalogue:
         size += len(part.get_data())
         part.close()
     assert size < 100_000
+
+
+def test_who_published_it_and_where_is_said_in_letters_that_the_reader_reads(client: Client, catalogue: Catalogue):
+    english, russian = (client.get(f"/{market}/books/russian").page.text for market in ("en-gb", "ru-gb"))
+    assert all(each in english for each in ("Novyĭ khronograf", "Moscow"))
+    assert "Москва" not in english
+    assert all(each in russian for each in ("Новый хронограф", "Москва"))
+    assert "Лондон" in client.get("/ru-gb/books/paperback").page.text
 
 
 def test_the_delivered_price_is_book_and_postage_together(client: Client, catalogue: Catalogue) -> None:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from shop.sandbox.launch import free_port
+from shop.sandbox.launch import answers, free_port
 from tests.live_shop import ROOT, LiveShop, clean_environment
 from tests.sandbox_process import fetch
 
@@ -90,12 +90,25 @@ def test_it_runs_again_in_the_same_folder_and_stops_whole(tmp_path):
         second.stop()
 
 
+@pytest.mark.parametrize("part", ["flask shop worker", "-m gunicorn", "-m shop.sandbox"])
+def test_a_part_that_was_killed_is_started_again(tmp_path, part):
+    running = LiveShop(tmp_path).start()
+    try:
+        killed = parents_of(processes_of(running), part)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: "was killed; it is started again" in running.said)
+        wait_until(lambda: parents_of(processes_of(running), part) not in (None, killed))
+        wait_until(lambda: answers(f"{running.url}/readyz"))
+        assert running.process.poll() is None
+    finally:
+        running.stop()
+
+
 def test_when_one_part_ends_the_rest_is_stopped_and_it_is_said_which(tmp_path):
     running = LiveShop(tmp_path).start()
     try:
         pids = processes_of(running)
-        worker = next(pid for pid in pids if b"worker" in command_of(pid) and b"flask" in command_of(pid))
-        os.kill(worker, signal.SIGKILL)
+        os.kill(parents_of(pids, "flask shop worker"), signal.SIGTERM)
         wait_until(lambda: "worker has ended" in running.said)
         wait_until(lambda: not [pid for pid in pids if is_alive(pid)])
         with pytest.raises(OSError):  # noqa: PT011 - the kind of refusal is the system's
@@ -117,6 +130,12 @@ def processes_of(running: LiveShop) -> list[int]:
             except OSError:
                 continue  # it has ended, or is another's
     return found
+
+
+def parents_of(pids: list[int], part: str) -> int | None:
+    """Of the processes whose command names a part the one that was there first."""
+    wanted = b"\0".join([b"", *part.encode().split(), b""])
+    return min((pid for pid in pids if wanted in command_of(pid)), default=None)
 
 
 def command_of(pid: int) -> bytes:

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -170,6 +170,8 @@ def test_three_d_secure_asks_and_takes_yes_or_no(shop: Shop, number: str) -> Non
     refused = shop.sandbox.pay(session.url, card_number=number, secure=False)
     assert refused.status == 402
     assert Page(refused.text).fields["line1"]["value"] == "1 Gower Street"
+    # The page that is shown now stands at the challenge's address; its buttons must not lead back there.
+    assert f'action="{urlsplit(session.url).path}"' in refused.text
     assert shop.look(session.id).payment_intent.status == "requires_payment_method"
     assert fetch(challenge).status == 303
     assert shop.sandbox.pay(session.url, card_number=number).location == DONE + session.id

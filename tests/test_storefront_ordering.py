@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import Price, Unconfirmed
@@ -14,8 +15,9 @@ from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable
 from shop.money import Currency
 from shop.orders.models import Order
+from shop.settings import Settings
 from shop.stock import Stock
-from tests.client import Answer, Client
+from tests.client import Answer, Client, make_client
 from tests.conftest import engine_of, opened, settings_for
 from tests.factories import Catalogue, make_order, set_stock
 from tests.fake_gateway import FakeGateway
@@ -232,6 +234,8 @@ def test_copies_that_are_gone_are_named_without_telling_how_many_are_left(
     form = client.get("/en-gb/order").page
     assert "Order and pay" not in form.text
     assert "No copies at present" in form.text
+    [field] = form.all(".//input[@aria-invalid='true']")
+    assert (field.get("name"), field.get("aria-describedby")) == ("paperback", "paperback-hint paperback-error")
 
 
 def test_when_the_payment_service_is_away_the_order_is_kept(
@@ -260,23 +264,27 @@ def test_when_the_payment_service_refuses_the_buyer_is_told(
     assert session.get_one(Stock, catalogue.paperback).held == 0
 
 
-def test_a_shop_whose_facts_are_not_confirmed_takes_no_order(
-    client: Client, session: Session, catalogue: Catalogue, database_url: str, tmp_path: object
-) -> None:
-    def doubt(s: Session) -> None:
-        s.scalars(select(Unconfirmed).where(Unconfirmed.fact == "prices")).first().confirmed_at = None  # type: ignore[union-attr]
-
-    transact(session, doubt)
-    live = settings_for(
+def production(database_url: str, instance: Path) -> Settings:
+    """Settings of a shop that takes real money."""
+    return settings_for(
         database_url,
-        tmp_path,  # type: ignore[arg-type]
+        instance,
         SHOP_ENV="production",
         SHOP_URL="https://shop.example",
         STRIPE_SECRET_KEY="sk_live_suite",
         STRIPE_API_BASE="",
         SHOP_CLOCK_OFFSET_FILE="",
     )
-    with opened(live, gateway=FakeGateway()) as app:
+
+
+def test_a_shop_whose_facts_are_not_confirmed_takes_no_order(
+    client: Client, session: Session, catalogue: Catalogue, database_url: str, tmp_path: Path
+) -> None:
+    def doubt(s: Session) -> None:
+        s.scalars(select(Unconfirmed).where(Unconfirmed.fact == "prices")).first().confirmed_at = None  # type: ignore[union-attr]
+
+    transact(session, doubt)
+    with opened(production(database_url, tmp_path), gateway=FakeGateway()) as app:
         buyer = app.test_client()
         form = buyer.get("/en-gb/order", base_url="https://shop.example")
         assert "Orders open soon" in form.get_data(as_text=True)
@@ -285,6 +293,42 @@ def test_a_shop_whose_facts_are_not_confirmed_takes_no_order(
         assert answer.status_code == 503
         assert answer.headers["Strict-Transport-Security"]
     assert orders(session) == 0
+
+
+@pytest.mark.parametrize(
+    ("fact", "silent", "told"),
+    [
+        ("prices", ("22.00", "25.50"), ("The price will stand here", "2–4 working days", "£9.50")),
+        (
+            "postage",
+            ("25.50", "3.50"),
+            ("The postage will stand here", "The total will stand here", "2–4 working days"),
+        ),
+        ("identity", ("working days on the way", "4 working days"), ("25.50", "£3.50")),
+    ],
+)
+def test_a_closed_shop_does_not_say_what_nobody_has_confirmed(
+    session: Session,
+    catalogue: Catalogue,
+    database_url: str,
+    tmp_path: Path,
+    fact: str,
+    silent: tuple[str],
+    told: tuple[str],
+) -> None:
+    def doubt(s: Session) -> None:
+        names = ("identity", "days") if fact == "identity" else (fact,)
+        s.execute(update(Unconfirmed).where(Unconfirmed.fact.in_(names)).values(confirmed_at=None))
+
+    transact(session, doubt)
+    with opened(production(database_url, tmp_path), gateway=FakeGateway()) as app:
+        reader = make_client(app)
+        text = " ".join(
+            reader.get(f"https://shop.example/en-gb/{path}").page.text
+            for path in ("", "books/paperback", "order?paperback=1&country=GB", "delivery")
+        )
+    assert [each for each in silent if each in text] == []
+    assert [each for each in told if each not in text] == []
 
 
 def test_the_form_of_a_cancelled_order_can_be_sent_again(

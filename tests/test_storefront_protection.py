@@ -234,8 +234,11 @@ def test_metrics_are_for_this_machine_or_the_token(
             assert answer.status_code == status
 
 
-def test_a_body_that_is_too_long_is_read_so_that_the_connection_lives_on(app: Flask, catalogue: Catalogue) -> None:
-    environ = create_environ("/ru-gb/order", method="POST", data={"note": "x" * 2_000_000})
+@pytest.mark.parametrize("path", ["/ru-gb/order", "/admin/sign-in", "/stripe/webhook"])
+def test_a_body_that_is_too_long_is_read_so_that_the_connection_lives_on(
+    app: Flask, catalogue: Catalogue, path: str
+) -> None:
+    environ = create_environ(path, method="POST", data={"note": "x" * 2_000_000})
     body = environ["wsgi.input"]
     _body, status, _headers = run_wsgi_app(app, environ)
     assert status.startswith("413")

@@ -154,6 +154,15 @@ def test_days_on_the_way_are_counted_in_russian(client: Client, catalogue: Catal
     assert "5–10\u00a0рабочих дней" in client.get("/ru-gb/delivery").page.text
 
 
+@pytest.mark.parametrize("market", ["ru-gb", "en-gb"])
+def test_no_line_ends_within_a_range_of_days(client: Client, catalogue: Catalogue, market: str) -> None:
+    for path in ("books/paperback", "order", "delivery"):
+        page = client.get(f"/{market}/{path}").page
+        kept = ["".join(each.itertext()) for each in page.all(".//span[@class='unbroken']")]
+        assert kept, path
+        assert len(kept) == len(re.findall(r"(?<!\d)\d{1,2}–\d", page.text)), path
+
+
 def test_what_the_seller_has_not_entered_leaves_no_gap() -> None:
     text = "> {trader_name}\n>\n> Telephone: {trader_phone}\n>\n> {trader_email}\n\nTo: {trader_name}, {trader_email}\n"
     known = {"trader_name": "Ann", "trader_phone": "", "trader_email": ""}

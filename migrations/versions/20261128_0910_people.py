@@ -1,6 +1,6 @@
 """roles, second factor, sessions with device and address, invitations, the desk's journal
 
-Revision ID: people
+Revision ID: 0007
 Revises: 0006
 Create Date: 2026-11-28 09:10:00.000000
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = "people"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None

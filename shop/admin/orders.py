@@ -1,54 +1,24 @@
-"""The list of orders, and one order whole."""
+"""One order whole."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from flask import abort, render_template, request
+from flask import abort, render_template
 from flask.typing import ResponseReturnValue
-from flask_babel import lazy_gettext as _l
-from sqlalchemy import and_, or_, select, true
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from shop.admin.desk import desk
 from shop.admin.forms import PostForm
-from shop.admin.listing import listing
 from shop.extensions import db, gateway
 from shop.letters.models import Letter
 from shop.orders import numbers
-from shop.orders.folding import fold
-from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Buyer, Order
+from shop.orders.models import Order
 from shop.payments import ledger, refunds, repetition
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
-
-ATTENTION = or_(Order.needs_attention, Order.disputed)
-TO_POST = and_(
-    Order.fulfilment_state == FulfilmentState.TO_POST,
-    Order.payment_state.in_((PaymentState.PAID, PaymentState.PART_REFUNDED)),
-    ~Order.needs_attention,
-    ~Order.disputed,
-    ~Order.refunding,
-)
-"""The same as ``Order.may_be_posted``."""
-
-STATES = {
-    "": (_l("All"), true()),
-    "to_post": (_l("To post"), TO_POST),
-    "attention": (_l("Need attention"), ATTENTION),
-    "awaiting": (
-        _l("Not paid yet"),
-        Order.payment_state.in_((PaymentState.AWAITING, PaymentState.PROCESSING)),
-    ),
-    "posted": (_l("Already posted"), Order.fulfilment_state == FulfilmentState.POSTED),
-    "refunded": (
-        _l("Refunded"),
-        Order.payment_state.in_((PaymentState.REFUNDED, PaymentState.PART_REFUNDED)),
-    ),
-}
-LONGEST_SEARCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +36,6 @@ class Received:
     @property
     def is_surplus(self) -> bool:
         return self.payment.role is not PaymentRole.ORDER
-
-
-@desk.get("/orders")
-def order_list() -> ResponseReturnValue:
-    """Orders, newest first; state and search are in the address."""
-    state, typed = request.args.get("state", ""), request.args.get("q", "").strip()
-    if state not in STATES or len(typed) > LONGEST_SEARCH:
-        abort(404)
-    wanted = select(Order).where(STATES[state][1])
-    if typed:
-        about = Buyer.search.contains(fold(typed), autoescape=True)
-        number = numbers.read_number(typed)
-        found = Order.id.in_(select(Buyer.order_id).where(about))
-        wanted = wanted.where(or_(found, Order.number == number) if number else found)
-    page = listing(db.session(), wanted, Order.id)
-    return render_template("admin/orders.html", page=page, state=state, typed=typed, states=STATES)
 
 
 @desk.get("/orders/<number>")

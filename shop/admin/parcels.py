@@ -35,7 +35,7 @@ def post(number: str) -> ResponseReturnValue:
         return whole(find(session, number), form, status=422)
 
     def work(s: Session) -> None:
-        _on_the_shelf(s, order_id)
+        on_the_shelf(s, order_id)
         fulfilment.post(s, order_id, form.carrier.data or "", form.tracking.data or "", actor, at)
 
     try:
@@ -50,7 +50,8 @@ def post(number: str) -> ResponseReturnValue:
     return redirect(url_for("admin.order_page", number=number), code=303)
 
 
-def _on_the_shelf(session: Session, order_id: int) -> None:
+def on_the_shelf(session: Session, order_id: int) -> None:
+    """Refuse with ``CopiesNotThere`` when a parcel needs more copies than lie there."""
     order = locked(session, order_id)
     if not order.may_be_posted:
         return

@@ -45,7 +45,7 @@ def refund_page(payment_id: int) -> ResponseReturnValue:
     try:
         return _confirmation(payment, wanted=_wanted(db.session(), payment, request.args))
     except Unclear as unclear:
-        return _confirmation(payment, 422, str(unclear))
+        return _confirmation(payment, 422, str(unclear), wrong=request.args["way"])
 
 
 @desk.post("/payments/<int:payment_id>/refund")
@@ -123,8 +123,9 @@ def _copies(session: Session, payment: Payment, typed: Mapping[str, str]) -> Wan
 
 
 def _confirmation(
-    payment: Payment, status: int = 200, problem: str = "", wanted: Wanted | None = None
+    payment: Payment, status: int = 200, problem: str = "", wanted: Wanted | None = None, wrong: str = ""
 ) -> tuple[str, int]:
+    """Ask once more about what is wanted, or offer the ways; ``wrong`` is the way that was tried and makes no sum."""
     session, order = db.session(), payment.order
     left = Money(refunds.refundable(session, payment), payment.currency)
     disputed = disputes.stand(session, payment, order)
@@ -151,5 +152,6 @@ def _confirmation(
         back=back_from(payment),
         disputed=disputed,
         problem=problem,
+        wrong=wrong,
     )
     return page, status

@@ -39,13 +39,20 @@ def count(slug: str) -> ResponseReturnValue:
     if edition is None:
         abort(404)
     edition_id, form = edition.id, CountForm(request.form, prefix="")
-    if not form.validate():
+    fits, seen = form.validate(), form.seen.data
+    if seen is None:
+        problem = _(
+            "The form did not say how many copies were on hand when it was opened. Nothing was recorded; please count "
+            "once more."
+        )
+        return _page(edition_id, form, status=422, problem=problem)
+    if not fits:
         return _page(edition_id, form, status=422)
-    seen, counted, reason = form.seen.data, form.counted.data or 0, form.reason.data or ""
+    counted, reason = form.counted.data or 0, form.reason.data or ""
 
     def work(s: Session) -> int:
         row = lock(s, Stock, edition_id)
-        if seen is not None and seen != (row.on_hand if row else 0):
+        if seen != (row.on_hand if row else 0):
             raise Moved(slug)
         return len(counting.count(s, edition_id, counted, reason, actor, at))
 

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 
 from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, lazyload
 
+from shop.admin import reports
+from shop.admin.deadlines import dispatch_days, overdue_since, post_by
 from shop.admin.desk import desk
 from shop.admin.letters import not_delivered
 from shop.admin.libraries import WAITING
 from shop.admin.money import UNCONFIRMED_REFUNDS, ownerless
-from shop.admin.orders import ATTENTION, TO_POST
 from shop.catalogue import offers
 from shop.catalogue.models import Edition, Status
 from shop.extensions import db, now
 from shop.letters.models import Letter
 from shop.libraries.models import LibraryOrder
-from shop.markets import SHOP_ZONE
+from shop.markets import day_of
+from shop.orders.finding import ATTENTION, TO_POST
 from shop.orders.models import Order
 from shop.payments import comparison
 from shop.payments.disputes import TO_ANSWER
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refund
 from shop.stock import Stock
-from shop.trader import SHOP, Trader
 
 SHOWN = 25
+WITH_ORDER = (
+    joinedload(Dispute.payment).joinedload(Payment.order).options(lazyload(Order.lines), lazyload(Order.buyer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,7 @@ class Task:
 @desk.get("/")
 def today() -> ResponseReturnValue:
     session = db.session()
-    seller = session.get(Trader, SHOP)
-    days = seller.dispatch_days if seller else 2
+    days = dispatch_days(session)
     oldest = select(Order).where(TO_POST).order_by(Order.paid_at, Order.id).limit(SHOWN)
     waiting = [(order, post_by(order.paid_at or order.placed_at, days)) for order in session.scalars(oldest)]
     return render_template(
@@ -53,25 +55,16 @@ def today() -> ResponseReturnValue:
         tasks=_tasks(session),
         waiting=waiting,
         disputes=_disputes(session),
-        day=now().astimezone(SHOP_ZONE).date(),
+        day=day_of(now()),
         shown=SHOWN,
+        reports=reports.reports(session, now()),
     )
 
 
 def _disputes(session: Session) -> list[Dispute]:
     """Disputes that the bank expects an answer to, the most urgent first."""
-    wanted = select(Dispute).where(Dispute.status.in_(TO_ANSWER)).options(joinedload(Dispute.payment))
+    wanted = select(Dispute).where(Dispute.status.in_(TO_ANSWER)).options(WITH_ORDER)
     return list(session.scalars(wanted.order_by(Dispute.due_by, Dispute.id).limit(SHOWN)))
-
-
-def post_by(paid_at: datetime, days: int) -> date:
-    """The last working day (Monday to Friday, in the shop's zone) on which an order is posted in time."""
-    day = paid_at.astimezone(SHOP_ZONE).date()
-    while days > 0:
-        day += timedelta(days=1)
-        if day.weekday() < 5:
-            days -= 1
-    return day
 
 
 def _tasks(session: Session) -> list[Task]:
@@ -84,7 +77,17 @@ def _tasks(session: Session) -> list[Task]:
     return [
         Task(many(Order, TO_POST), _("Orders to post"), orders),
         Task(
+            many(Order, TO_POST, Order.paid_at < overdue_since(session, now())),
+            _("Orders late to post"),
+            url_for("admin.order_list", state="overdue"),
+        ),
+        Task(
             many(Order, ATTENTION), _("Orders that need attention"), url_for("admin.order_list", state="attention")
+        ),
+        Task(
+            many(Dispute, Dispute.status.in_(TO_ANSWER)),
+            _("Disputes to answer"),
+            f"{url_for('admin.today')}#disputes",
         ),
         Task(
             many(LibraryOrder, WAITING),

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
+from shop.database import run
 from shop.markets import REGIONS
 from shop.money import Money
 
@@ -59,7 +60,7 @@ SERVED = select(_ENABLED.scalar_subquery() & ~_REFUSED.exists(), _KEPT_BACK.exis
 
 def refusal(session: Session, country: str, postal_code: str, editions: Iterable[int]) -> str:
     """Why a parcel may not go to an address: ``not_served``, ``not_sent_there``, ``northern_ireland``; else empty."""
-    served, unsent = session.execute(SERVED, {"country": country, "editions": list(editions)}).one()
+    served, unsent = run(session, SERVED, {"country": country, "editions": list(editions)}).one()
     if not served:
         return "not_served"
     if unsent:

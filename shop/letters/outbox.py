@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shop.database import add_all_once, add_once
+from shop.database import add_all_once, add_once, run
 from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
 from shop.staff import NOTIFIED, Admin
@@ -95,7 +95,7 @@ def owe_shopkeepers(
     somebody else goes alone and at once.
     """
     rows = []
-    for email, language, written_at in session.execute(TO_SHOPKEEPERS):
+    for email, language, written_at in run(session, TO_SHOPKEEPERS):
         waits_until = written_at + JOINED_WITHIN if written_at and kind in SHOPKEEPER else now
         rows.append(
             _row(

@@ -18,11 +18,12 @@ from typing import Any
 
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from stdnum import isbn
 
 from shop.errors import MailRefused
 from shop.letters.models import SHOPKEEPER, Letter
-from shop.markets import country_name, write_date, write_moment, write_money, write_number
+from shop.markets import country_name, unbroken, write_date, write_moment, write_money, write_number
 from shop.money import Currency, Money
 from shop.settings import ROOT
 
@@ -37,7 +38,8 @@ class Renderer:
 
     Each kind has ``letters/{kind}.txt`` with the blocks ``subject`` and ``body``, and ``letters/{kind}.html``
     with the block ``body``; ``letters/_frame.*`` is around them. Templates see the row's context and the
-    functions ``address_of`` (path → address) and ``romanised``, and the filters of the pages.
+    functions ``address_of`` (path → address), ``link_to`` (path → link) and ``romanised``, and the filters of the
+    pages.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Renderer:
         return {
             "subject": _one_line(self._block(environment, f"{name}.txt", "subject", context)),
             "text": self._block(environment, f"{name}.txt", "body", context).strip("\n"),
-            "html": self._block(environment, f"{name}.html", "body", context),
+            "html": unbroken(self._block(environment, f"{name}.html", "body", context)),
         }
 
     @staticmethod
@@ -135,6 +137,7 @@ class Renderer:
         )
         environment.globals.update(
             address_of=lambda path: self._shop_url + path,
+            link_to=lambda path: Markup('<a href="{0}">{0}</a>').format(self._shop_url + path),
             romanised=self._romanise,
             language=locale.partition("_")[0],
         )

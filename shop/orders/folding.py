@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+LONGEST = 64
+"""Characters of a term; a longer word is found by its beginning."""
+PARTS = re.compile(r"[^\W_]+")
+ALIKE = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-", "–": "-"})
 
 
 def fold(text: str) -> str:
@@ -13,3 +19,29 @@ def fold(text: str) -> str:
     text = unicodedata.normalize("NFC", text).replace("й", "\ue000").replace("Й", "\ue000")
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return " ".join(plain.replace("\ue000", "й").casefold().split())
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, folded, without the punctuation around them."""
+    plain = "".join(each if each.isprintable() else " " for each in text)
+    found = []
+    for word in fold(plain.translate(ALIKE)).split():
+        if parts := list(PARTS.finditer(word)):
+            found.append(word[parts[0].start() : parts[-1].end()][:LONGEST])
+    return found
+
+
+def squeeze(text: str) -> str:
+    """Letters and digits alone, folded: a code is the same code with and without blanks and strokes."""
+    return "".join(PARTS.findall(fold(text)))[:LONGEST]
+
+
+def terms_of(*texts: str | None) -> set[str]:
+    """What texts are found by: their words, and the parts of words such as ``o'brien`` or an e-mail address."""
+    found = {word for text in texts for word in words(text or "")}
+    return found | {part for word in found for part in PARTS.findall(word)}
+
+
+def code_terms(code: str | None) -> set[str]:
+    """What a code (a tracking or purchase-order number) is found by: as a text, and in one piece."""
+    return terms_of(code) | ({squeezed} if (squeezed := squeeze(code or "")) else set())

@@ -11,7 +11,11 @@ LOOKALIKES = str.maketrans("OILU", "011V")
 
 def new_number(prefix: str = PREFIX) -> str:
     """A random number, which betrays no sales figures."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(7))
+    return number_of("".join(secrets.choice(ALPHABET) for _ in range(7)), prefix)
+
+
+def number_of(body: str, prefix: str = PREFIX) -> str:
+    """The number with these seven characters."""
     return prefix + body + check_character(body)
 
 

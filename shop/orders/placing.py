@@ -16,7 +16,7 @@ from shop import stock
 from shop.catalogue.offers import Offer
 from shop.database import add_once, mark_locked
 from shop.markets import Market
-from shop.orders import timeline
+from shop.orders import terms, timeline
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Buyer, Order, OrderLine, Worry
 from shop.orders.numbers import new_number, read_number
@@ -68,6 +68,7 @@ def place(session: Session, market: Market, wish: Wish, offer: Offer, now: datet
         number = new_number()
     order = session.scalars(select(Order).where(Order.number == number)).one()
     mark_locked(session, order)  # nobody else sees a row that is not committed
+    terms.keep_number(session, order)
     order.buyer = Buyer(purchase_order=wish.purchase_order, note=wish.note)
     for position, line in enumerate(offer.lines, start=1):
         text = line.edition.text_in(market.language)
@@ -155,18 +156,21 @@ def by_number(session: Session, typed: str) -> Order | None:
 
 def locked(session: Session, order_id: int) -> Order:
     """Read an order afresh, its buyer and its lines too, and keep it from changing until the transaction ends."""
-    order = session.scalar(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
+    found = session.scalars(LOCKED, {"order_id": order_id}, execution_options={"populate_existing": True})
+    order = found.unique().one_or_none()
     if order is None:
         raise LookupError(f"no order {order_id}")
     mark_locked(session, order)
     return order
 
 
-# Both rows are locked, so that both are as they are now, however long another transaction was waited for.
+# All rows are locked, so that all are as they are now, however long another transaction was waited for.
 LOCKED = (
     select(Order)
     .join(Order.buyer)
-    .options(contains_eager(Order.buyer))
+    .join(Order.lines)
+    .options(contains_eager(Order.buyer), contains_eager(Order.lines))
     .where(Order.id == bindparam("order_id"))
-    .with_for_update(of=(Order, Buyer))
+    .order_by(OrderLine.position)
+    .with_for_update(of=(Order, Buyer, OrderLine))
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
 from shop.database import is_locked
@@ -44,47 +45,82 @@ def note(
     personal: Mapping[str, str] | None = None,
     **details: Any,
 ) -> None:
-    """Append to an order's timeline; raises ``RuntimeError`` unless the order is locked.
+    """Append to an order's timeline; see ``append``."""
+    for name, value in append(session, order, kind, actor, now, personal=personal, **details).items():
+        setattr(order, name, value)
 
-    ``details`` are JSON and never personal. What is ``personal`` lies beside the entry, where it can be erased, and
-    the entry holds a salted digest of each value; empty values are left out.
+
+def append(
+    session: Session,
+    order: Order,
+    kind: str,
+    actor: Actor,
+    now: datetime,
+    *,
+    personal: Mapping[str, str] | None = None,
+    **details: Any,
+) -> dict[str, Any]:
+    """Append to an order's timeline; answers the order's new count and head, which the caller writes.
+
+    Raises ``RuntimeError`` unless the order is locked. ``details`` are JSON and never personal. What is ``personal``
+    lies beside the entry, where it can be erased, and the entry holds a salted digest of each value; empty values
+    are left out.
     """
     if not is_locked(session, order):
         raise RuntimeError(f"{order.number} is not locked: two writers could take the same place")
     seq = order.timeline_count + 1
     values = [
-        PersonalValue(order_id=order.id, seq=seq, field=field, salt=secrets.token_hex(16), value=value)
+        {"order_id": order.id, "seq": seq, "field": field, "salt": secrets.token_hex(16), "value": value}
         for field, value in sorted((personal or {}).items())
         if value
     ]
     if values:
-        details[PERSONAL] = {each.field: value_digest(order, each) for each in values}
-    entry = TimelineEntry(
-        order_id=order.id,
-        seq=seq,
-        at=now,
-        actor=actor.kind,
-        admin=actor.name,
-        kind=kind,
-        details=details,
-        digest="",
-        personal=values,
-    )
-    entry.digest = digest(order, entry, order.timeline_head)
-    session.add(entry)
-    order.timeline_count, order.timeline_head = seq, entry.digest
+        details[PERSONAL] = {each["field"]: value_digest(order, PersonalValue(**each)) for each in values}
+    entry = {
+        "order_id": order.id,
+        "seq": seq,
+        "at": now,
+        "actor": actor.kind,
+        "admin": actor.name,
+        "kind": kind,
+        "details": details,
+    }
+    head = digest(order, TimelineEntry(**entry), order.timeline_head)
+    connection = session.connection()
+    connection.execute(ENTRIES, entry | {"digest": head})
+    if values:
+        connection.execute(PERSONAL_VALUES, values)
+    return {"timeline_count": seq, "timeline_head": head}
+
+
+_entries: Table = TimelineEntry.__table__  # type: ignore[assignment]
+_personal: Table = PersonalValue.__table__  # type: ignore[assignment]
+ENTRIES, PERSONAL_VALUES = insert(_entries), insert(_personal)
 
 
 def value_digest(order: Order, value: PersonalValue) -> str:
     """SHA-256 over a personal value, its place and its salt, without which it cannot be guessed at."""
-    return _sha256([value.salt, order.number, value.seq, value.field, value.value])
+    return salted(value.salt, order.number, value.seq, value.field, value.value)
+
+
+def salted(salt: str, number: str, seq: int, field: str, value: str) -> str:
+    """The digest of a personal value of which the parts are known."""
+    return _sha256([salt, number, seq, field, value])
 
 
 def digest(order: Order, entry: TimelineEntry, before: str) -> str:
     """SHA-256 over the entry, its order's number and the digest before it."""
-    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    whole = [before, order.number, entry.seq, at, entry.actor, entry.admin, entry.kind, entry.details]
-    return _sha256(whole)
+    return link(
+        before, order.number, entry.seq, entry.at, Actor(entry.actor, entry.admin), entry.kind, entry.details
+    )
+
+
+def link(
+    before: str, number: str, seq: int, at: datetime, actor: Actor, kind: str, details: Mapping[str, Any]
+) -> str:
+    """The digest of an entry of which the parts are known."""
+    written = at.astimezone(UTC).isoformat(timespec="microseconds")
+    return _sha256([before, number, seq, written, actor.kind, actor.name, kind, details])
 
 
 def _sha256(parts: list[Any]) -> str:

@@ -11,18 +11,19 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import Table, bindparam, insert, or_, select
 from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.catalogue import postage
-from shop.database import add_once
+from shop.database import add_once, put, run
 from shop.errors import OutOfStock
 from shop.letters import outbox
 from shop.letters.models import Kind
-from shop.orders import placing, timeline
+from shop.money import Money
+from shop.orders import placing, terms, timeline
 from shop.orders.lifecycle import Action, FulfilmentState, Step, after_payment, after_step
-from shop.orders.models import Order, Worry
+from shop.orders.models import Order, Worry, searchable
 from shop.orders.snapshot import money_fact, order_facts
 from shop.payments import refunds
 from shop.payments.gateway import CheckoutFacts
@@ -39,40 +40,45 @@ def receive(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
     """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
-    with session.no_autoflush:  # what has changed so far goes out with all the rest
-        known = session.execute(KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
+    known = run(session, KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
     if any(intent_id == facts.intent_id for intent_id, _role in known):
         return
     paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
     differs = disagreement(order, facts)
     taken = not paid_already and not differs and _take_copies(session, order, now)
-    payment = Payment(
-        order_id=order.id,
-        attempt_id=attempt.id if attempt else None,
-        role=PaymentRole.ORDER if taken else PaymentRole.SURPLUS,
-        intent_id=facts.intent_id,
-        charge_id=facts.charge_id,
-        checkout_id=facts.checkout_id,
-        amount=facts.total,
-        currency=facts.currency or order.currency,
-        card=facts.card,
-        received_at=now,
-    )
-    session.add(payment)
+    money = Money(facts.total, facts.currency or order.currency)
+    row: dict[str, Any] = {
+        "order_id": order.id,
+        "attempt_id": attempt.id if attempt else None,
+        "role": PaymentRole.ORDER if taken else PaymentRole.SURPLUS,
+        "intent_id": facts.intent_id,
+        "charge_id": facts.charge_id,
+        "checkout_id": facts.checkout_id,
+        "amount": money.amount,
+        "currency": money.currency,
+        "card": facts.card,
+        "received_at": now,
+        "facts": {},
+    }
+    payment_id = run(session, RECEIVED, row).scalar_one()
     if taken:
-        _paid(session, order, payment, facts, now)
+        _paid(session, order, payment_id, money, facts, now)
         return
-    session.flush()
+    payment = session.get_one(Payment, payment_id)
     if paid_already:
-        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **_sum(payment))
+        timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **money_fact(money))
         _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
     elif differs:
         keep_buyer(order, facts)
         timeline.worry(session, order, Worry.AMOUNT_DIFFERS, now, cause=facts.intent_id, **differs)
     else:
         keep_buyer(order, facts)
-        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **money_fact(money))
         _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
+
+
+_payments: Table = Payment.__table__  # type: ignore[assignment]
+RECEIVED = insert(_payments).returning(_payments.c.id)
 
 
 def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> bool:
@@ -85,11 +91,11 @@ def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts
     payment.role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
     session.flush()
     if taken:
-        _paid(session, order, payment, facts, now)
+        _paid(session, order, payment.id, payment.money, facts, now)
     else:
         order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
         keep_buyer(order, facts)
-        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **_sum(payment))
+        timeline.note(session, order, "paid_late", timeline.STRIPE, now, **money_fact(payment.money))
         _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
     return taken
 
@@ -119,24 +125,40 @@ def _take_copies(session: Session, order: Order, now: datetime) -> bool:
     return True
 
 
-def _paid(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> None:
-    """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row."""
+def _paid(
+    session: Session, order: Order, payment_id: int, money: Money, facts: CheckoutFacts, now: datetime
+) -> None:
+    """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row.
+
+    Nearly every payment goes this way, and fast: each row is written once, by a statement of its own.
+    """
     if order.payment_state in placing.OVER:
         timeline.note(session, order, "revived", timeline.SYSTEM, now, after=order.payment_state.value)
-    order.payment_state = after_payment(order.payment_state, Action.PAY)
-    order.paid_at = now
-    order.holding, order.allocated, order.visitor = False, True, ""
-    if order.fulfilment_state is not FulfilmentState.TO_POST:
-        order.fulfilment_state = after_step(order.fulfilment_state, Step.READY)
-    keep_buyer(order, facts)
-    timeline.note(session, order, "paid", timeline.STRIPE, now, **_sum(payment))
-    order.sync_version += 1
-    session.flush()
+    entry = timeline.append(session, order, "paid", timeline.STRIPE, now, **money_fact(money))
+    fulfilment_state = order.fulfilment_state
+    if fulfilment_state is not FulfilmentState.TO_POST:
+        fulfilment_state = after_step(fulfilment_state, Step.READY)
+    put(
+        session,
+        order,
+        payment_state=after_payment(order.payment_state, Action.PAY),
+        fulfilment_state=fulfilment_state,
+        paid_at=now,
+        holding=False,
+        allocated=True,
+        visitor="",
+        sync_version=order.sync_version + 1,
+        **entry,
+    )
+    found_by = order.buyer.search
+    put(session, order.buyer, **told_of_buyer(order, facts))
+    terms.follow_buyer(session, order.buyer, found_by)
     told = order_facts(session, order)
-    write(session, order, Kind.ORDER_PAID, f"payment:{payment.id}", now, told)
+    cause = f"payment:{payment_id}"
+    write(session, order, Kind.ORDER_PAID, cause, now, told)
     outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
     if refused := _address_refused(session, order):
-        timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment.id), why=refused)
+        timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment_id), why=refused)
     stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)
 
 
@@ -151,7 +173,7 @@ def _address_refused(session: Session, order: Order) -> str:
 def _give_back(session: Session, order: Order, payment: Payment, why: Worry, letter: Kind, now: datetime) -> None:
     """Money that cannot buy anything goes back whole; the buyer is written to, the shopkeeper told."""
     refunds.owe(session, payment, payment.amount, why.value, now)
-    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **_sum(payment))
+    timeline.tell_shopkeepers(session, order, why, f"payment:{payment.id}", now, **money_fact(payment.money))
     told = order_facts(session, order) | {"refund": money_fact(payment.money)}
     write(session, order, letter, f"payment:{payment.id}", now, told)
 
@@ -177,23 +199,32 @@ def keep_orphan(session: Session, facts: CheckoutFacts, now: datetime) -> bool:
         return False
     log.error("payment %s bears this shop's mark, but its order is not known", facts.intent_id)
     payment = session.scalars(select(Payment).where(Payment.intent_id == facts.intent_id)).one()
-    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": _sum(payment)}
+    context = {"number": facts.metadata.get("order", ""), "worry": "orphan", "details": money_fact(payment.money)}
     outbox.owe_shopkeepers(session, Kind.ATTENTION, f"orphan:{payment.id}", context, now)
     return True
 
 
-def _sum(payment: Payment) -> dict[str, Any]:
-    """A payment's sum as timeline and desk letters tell it."""
-    return {"amount": payment.amount, "currency": payment.currency.value}
-
-
 def keep_buyer(order: Order, facts: CheckoutFacts) -> None:
     """Take over what the buyer told the provider of himself."""
-    buyer, address = order.buyer, facts.address
-    buyer.email, buyer.phone = facts.email, facts.phone
-    buyer.name, buyer.line1, buyer.line2 = address.name, address.line1, address.line2
-    buyer.city, buyer.state = address.city, address.state
-    buyer.postal_code, buyer.country = address.postal_code, address.country
+    for name, value in told_of_buyer(order, facts).items():
+        setattr(order.buyer, name, value)
+
+
+def told_of_buyer(order: Order, facts: CheckoutFacts) -> dict[str, str]:
+    """What the buyer told the provider of himself, by the names of our columns."""
+    address = facts.address
+    return {
+        "email": facts.email,
+        "phone": facts.phone,
+        "name": address.name,
+        "line1": address.line1,
+        "line2": address.line2,
+        "city": address.city,
+        "state": address.state,
+        "postal_code": address.postal_code,
+        "country": address.country,
+        "search": searchable(address.name, facts.email, address.city, order.buyer.purchase_order),
+    }
 
 
 def write(

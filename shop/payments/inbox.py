@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from shop.database import add_once, transact
-from shop.errors import GatewayRefused
+from shop.database import add_once, run, transact
+from shop.errors import GatewayError, GatewayRefused
 from shop.payments import disputes, refunds, settling
 from shop.payments.gateway import IncomingEvent, PaymentGateway
 from shop.payments.models import InboxEvent, InboxState
@@ -133,11 +133,13 @@ def _paid_first(session: Session, gateway: PaymentGateway, intent_id: str, now: 
 
 def _done(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
     mark = {"event_id": event_id, "came_to": outcome.value, "now": now}
-    session.scalars(DONE, mark).one()  # an effect without its mark is no effect
+    if run(session, DONE, mark).rowcount != 1:
+        raise LookupError(f"{event_id} is not kept")  # an effect without its mark is no effect
 
 
+EVENTS: Table = InboxEvent.__table__  # type: ignore[assignment]
 DONE = (
-    update(InboxEvent)
+    update(EVENTS)
     .where(InboxEvent.id == bindparam("event_id"))
     .values(
         state=InboxState.DONE,
@@ -146,8 +148,6 @@ DONE = (
         claimed_until=None,
         last_error="",
     )
-    .returning(InboxEvent.id)
-    .execution_options(synchronize_session=False)
 )
 
 
@@ -199,6 +199,8 @@ def work_due(session: Session, gateway: PaymentGateway, now: datetime) -> int:
     for event_id in found:
         try:
             work(session, gateway, event_id, now)
+        except GatewayError as error:
+            log.warning("event %s waits: %s", event_id, error)
         except Exception:
             # work() has kept it as failed, with its error and its next try; the others must not wait for it.
             log.exception("event %s could not be worked", event_id)

@@ -129,7 +129,7 @@ class Refund(Base):
     failure: Mapped[str] = mapped_column(String(200), default="")
     asked_by: Mapped[str] = mapped_column(String(200), default="")
     asked_at: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True, active_history=True)
     claimed_until: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from shop.database import transact
+from shop.database import mark_locked, put, run, transact
 from shop.errors import GatewayError, GatewayUnavailable
 from shop.letters.models import Kind
 from shop.orders import placing, timeline
 from shop.orders.lifecycle import Action, PaymentState, after_payment
-from shop.orders.models import Order, Worry
+from shop.orders.models import Buyer, Order, OrderLine, Worry
 from shop.orders.numbers import read_number
 from shop.payments import arrivals
 from shop.payments.gateway import CheckoutFacts, PaymentGateway
@@ -131,7 +131,7 @@ SEE = (
 
 def see(session: Session, checkout_id: str) -> Seen | None:
     """Which order a checkout is a page of, as it stands before the provider is asked."""
-    found = session.execute(SEE, {"checkout_id": checkout_id}).first()
+    found = run(session, SEE, {"checkout_id": checkout_id}).first()
     return Seen(*found) if found else None
 
 
@@ -161,22 +161,37 @@ def apply(
             if not facts.paid:
                 return Outcome.IGNORED
             return Outcome.ORPHAN if arrivals.keep_orphan(session, facts, now) else Outcome.NOTHING_NEW
-    order = placing.locked(session, order_id)
+    order, attempt = _locked(session, order_id, facts.checkout_id)
     version = order.sync_version
     if seen is not None and version != seen.version:
         return Outcome.STALE
-    attempt = session.scalar(
-        PAGE, {"checkout_id": facts.checkout_id}, execution_options={"populate_existing": True}
-    ) or _recognise(session, order, facts)
+    attempt = attempt or _recognise(session, order, facts)
     before = _state(order, attempt)
     _apply(session, order, attempt, facts, now, lapsing)
     if _state(order, attempt) == before:
         return Outcome.NOTHING_NEW
-    order.sync_version = version + 1
+    if order.sync_version == version:
+        order.sync_version = version + 1
     return Outcome.APPLIED
 
 
-PAGE = select(CheckoutAttempt).where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
+def _locked(session: Session, order_id: int, checkout_id: str) -> tuple[Order, CheckoutAttempt | None]:
+    """An order and the page of it that is known by its id, both locked, by one question."""
+    asked = {"order_id": order_id, "checkout_id": checkout_id}
+    found = session.execute(PAGE, asked, execution_options={"populate_existing": True}).unique().first()
+    if found is None:
+        return placing.locked(session, order_id), None
+    order, attempt = found
+    mark_locked(session, order)
+    return order, attempt
+
+
+PAGE = (
+    placing.LOCKED.add_columns(CheckoutAttempt)
+    .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
+    .where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
+    .with_for_update(of=(Order, Buyer, OrderLine, CheckoutAttempt))
+)
 
 
 def _state(order: Order, attempt: CheckoutAttempt | None) -> tuple[object, ...]:
@@ -206,11 +221,12 @@ def _apply(
     lapsing: bool,
 ) -> None:
     if attempt is not None:
-        attempt.checked_at = now
+        state = attempt.state
         if facts.status == "expired":
-            attempt.state = AttemptState.CLOSED
+            state = AttemptState.CLOSED
         elif facts.status == "complete":
-            attempt.state = AttemptState.CLOSED if facts.failed or facts.paid else AttemptState.COMPLETE
+            state = AttemptState.CLOSED if facts.failed or facts.paid else AttemptState.COMPLETE
+        put(session, attempt, state=state, checked_at=now)
     if facts.status == "expired" and lapsing:
         _lapse(session, order, now)
     elif facts.paid:

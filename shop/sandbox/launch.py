@@ -1,9 +1,9 @@
 """`python -m shop.sandbox.launch`: the whole shop on one laptop, in the foreground, with one command.
 
 It prepares the database, starts shop, worker and sandbox, prints where they are, and stops all of them on Ctrl-C,
-on SIGTERM and when one of them ends. Whatever the environment already says holds, so that each part can be
-replaced by another one: with `SMTP_URL` letters go there instead of to the mailbox, with a `STRIPE_API_BASE`
-that is not the sandbox's the shop talks to that instead.
+on SIGTERM and when one of them ends by itself; one that was killed is started again. Whatever the environment
+already says holds, so that each part can be replaced by another one: with `SMTP_URL` letters go there instead of to
+the mailbox, with a `STRIPE_API_BASE` that is not the sandbox's the shop talks to that instead.
 """
 
 import ctypes
@@ -285,16 +285,19 @@ class Launch:
             write_secrets(plan.instance / "secrets.json", plan.kept)
 
     def start(self) -> None:
-        for name, command in self.plan.parts().items():
-            self.running[name] = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=self.plan.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if name == "sandbox" else None,
-                start_new_session=True,  # Ctrl-C reaches the launcher alone, which stops them in order
-                preexec_fn=follow_parent,  # the launcher has one thread, so this is safe
-            )
+        for name in self.plan.parts():
+            self.start_part(name)
+
+    def start_part(self, name: str) -> None:
+        self.running[name] = subprocess.Popen(
+            self.plan.parts()[name],
+            cwd=ROOT,
+            env=self.plan.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if name == "sandbox" else None,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which stops them in order
+            preexec_fn=follow_parent,  # the launcher has one thread, so this is safe
+        )
 
     def wait_until_ready(self) -> None:
         """Wait until every part answers; raises when one ends or stays silent."""
@@ -309,8 +312,14 @@ class Launch:
                 time.sleep(0.05)
 
     def watch(self) -> None:
-        """Wait for a signal, or for a part to end by itself, which raises."""
+        """Wait for a signal, or for a part to end by itself, which raises; start again whatever was killed."""
         while not self.told_to_stop:
+            for name, process in list(self.running.items()):
+                if process.poll() == -signal.SIGKILL:
+                    print(f"The {name} was killed; it is started again.", file=sys.stderr, flush=True)
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)  # its children still have the port
+                    self.start_part(name)
             self.raise_if_ended()
             time.sleep(0.2)
 

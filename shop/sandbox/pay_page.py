@@ -64,6 +64,8 @@ def blueprint(world: World) -> Blueprint:
         record = _find(world, session_id)
         if record is None:
             return _ended(None, 404)
+        if record.body["status"] == "open" and record.hidden.get("challenge") is None:
+            return redirect(url_for("pay.show", session_id=session_id), 303)
         if request.form.get("action") not in ("accept", "refuse"):
             return _html(render_template("sandbox/challenge.html", session=record.body), 422)
         try:

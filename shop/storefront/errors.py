@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, g, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.exc import OperationalError
@@ -21,9 +21,6 @@ from shop.errors import (
     WrongState,
 )
 from shop.extensions import db
-
-DRAINED = 4 * 1024 * 1024  # bytes
-CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +124,6 @@ def show(error: Exception) -> Any:
     if isinstance(error, HTTPException):
         if error.code is None or error.code < 400:
             return error
-        if error.code == 413:
-            drain()
         known = PAGES.get(error.code) or PAGES[500 if error.code >= 500 else 400]
         response = answer(Page(error.code, known.title, known.text))
         for name, value in error.get_headers(None, {}):
@@ -140,15 +135,6 @@ def show(error: Exception) -> Any:
     if isinstance(error, TooMany):
         response.headers["Retry-After"] = str(error.retry_after)
     return response
-
-
-def drain() -> None:
-    """Read the rest of a body that is too long, within bounds: what is left unread ends the connection, and with it
-    whatever the browser sends next on it."""
-    stream = request.environ["wsgi.input"]
-    for _ in range(DRAINED // CHUNK):
-        if not stream.read(CHUNK):
-            return
 
 
 def answer(page: Page) -> Response:

@@ -13,10 +13,12 @@ from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g, url_for
 from flask_babel import get_locale, gettext, ngettext
-from markupsafe import Markup
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
+from shop.bibliography.romanisation import ala_lc
 from shop.catalogue import postage
 from shop.catalogue.models import Edition, PostageZone, Role
 from shop.content.rendering import to_html
@@ -25,6 +27,7 @@ from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.trader import SHOP, Trader
 
+PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
 SHORT_WORD = re.compile(r"(?<!\w)([А-Яа-яЁё]{1,2}) ")
 
 
@@ -37,11 +40,15 @@ def init_app(app: Flask) -> None:
         number=number,
         isbn=isbn,
         published=published,
+        capital=capital,
         currency_name=currency_name,
         currency_symbol=currency_symbol,
         markdown=markdown,
         language_name=language_name,
         typeset=typeset,
+        legible=legible,
+        place_name=place_name,
+        unbroken=unbroken,
     )
     app.jinja_env.globals.update(
         asset=asset,
@@ -85,6 +92,11 @@ def currency_name(currency: Currency | str) -> str:
     return name
 
 
+def capital(words: str) -> str:
+    """Words that stand alone: the first letter large, the others as they are (``Доллар США``)."""
+    return words[:1].upper() + words[1:]
+
+
 def currency_symbol(currency: Currency) -> str:
     symbol: str = get_currency_symbol(currency.value, locale="en")
     return symbol
@@ -108,7 +120,7 @@ def published(value: str) -> str:
     return year
 
 
-def on_the_way(zone: PostageZone) -> str:
+def on_the_way(zone: PostageZone) -> Markup:
     """How long parcels to a zone take: ``2–4 working days``."""
     least, most = zone.min_days, zone.max_days
     if least == most:
@@ -117,18 +129,33 @@ def on_the_way(zone: PostageZone) -> str:
         words = ngettext(
             "%(least)s–%(num)d working day", "%(least)s–%(num)d working days", most, least=number(least)
         )
-    return words
+    return unbroken(words)
+
+
+def unbroken(text: object) -> Markup:
+    """A text, lazy or not, where no line ends within a range of numbers."""
+    return Markup(markets.unbroken(str(escape(str(text)))))  # noqa: S704 - escaped
 
 
 def language_name(code: str) -> str:
     """What a language is called in the reader's own."""
     name: str = Locale.parse(locale()).languages.get(code, code)
-    return name[:1].upper() + name[1:]
+    return capital(name)
 
 
 def typeset(text: str, language: str) -> str:
     """A title as it is printed: in Russian a short preposition or conjunction does not end a line."""
     return SHORT_WORD.sub("\\1\u00a0", text) if language == "ru" else text
+
+
+def legible(name: str) -> str:
+    """A proper name in letters that the page's readers can read: Russian ones in Latin letters, as libraries do."""
+    return name if g.market.language == "ru" else ala_lc(name)
+
+
+def place_name(place: str) -> str:
+    """Where a book came out, as the reader's language calls it."""
+    return str(PLACES[place]) if place in PLACES else legible(place)
 
 
 def names_of(edition: Edition, role: str) -> str:
@@ -137,7 +164,7 @@ def names_of(edition: Edition, role: str) -> str:
 
 
 def markdown(text: str) -> Markup:
-    return Markup(to_html(text))  # noqa: S704 - cleaned by to_html
+    return Markup(markets.unbroken(to_html(text)))  # noqa: S704 - cleaned by to_html
 
 
 def seller() -> Trader | None:

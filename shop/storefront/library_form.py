@@ -57,30 +57,33 @@ def text(label: LazyString, longest: int, *, needed: bool = False) -> TextAreaFi
 
 
 class LibraryForm(Form):
-    """What a library order carries. ``editions`` are the slugs that may be chosen, ``today`` the shop's day."""
+    """What a library order carries, in the order of the page.
 
+    ``editions`` are the slugs that may be chosen, ``today`` the shop's day.
+    """
+
+    edition = line(_l("Edition"), 40, needed=True)
+    quantity = line(_l("Number of copies"), 9, needed=True)
+    request = line(_l("What would you like?"), 40, needed=True)
+    deadline = line(_l("Needed by"), 10)
+    marc_wanted = BooleanField(_l("Please send a MARC record as well"))
     institution = line(_l("Institution"), 200, needed=True)
     department = line(_l("Library or department"), 200)
     contact_name = line(_l("Your name"), 200, needed=True)
     email = line(_l("Work e-mail"), 254, is_email, needed=True)
     phone = line(_l("Telephone"), 60)
-    edition = line(_l("Edition"), 40, needed=True)
-    quantity = line(_l("Number of copies"), 9, needed=True)
-    request = line(_l("What would you like?"), 40, needed=True)
     delivery_address = text(_l("Delivery address"), 600, needed=True)
     country = line(_l("Country"), 2, needed=True)
     invoice_address = text(_l("Invoice address"), 600)
     invoice_email = line(_l("E-mail for the invoice"), 254, is_email)
     purchase_order = line(_l("Purchase order number"), 60)
     own_reference = line(_l("Your own reference"), 60)
-    san = line(_l("SAN or GLN"), 40)
     payment_route = line(_l("How you pay"), 40)
     currency = line(_l("Currency"), 3)
     vat_number = line(_l("VAT number"), 40)
     tax_exempt = BooleanField(_l("We are exempt from tax"))
     vendor_forms = line(_l("Forms you need from a new supplier"), 300)
-    deadline = line(_l("Needed by"), 10)
-    marc_wanted = BooleanField(_l("Please send a MARC record as well"))
+    san = line(_l("SAN or GLN"), 40)
     notes = text(_l("Anything else"), 2000)
     consent = BooleanField(
         _l("I agree"), [DataRequired(_l("Without your consent we cannot deal with your request."))]

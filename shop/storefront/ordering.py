@@ -25,7 +25,8 @@ from shop.orders import caps, placing
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts
-from shop.storefront import addresses, order_form
+from shop.storefront import addresses, claims, order_form
+from shop.storefront.claims import sales_closed
 from shop.storefront.filters import locale, served_country
 from shop.storefront.order_form import Problem, Typed
 from shop.storefront.pages import dispatch_words
@@ -171,11 +172,6 @@ def lead_to_payment(session: Session, order_id: int, token: str) -> Answer:
     return redirect(url, 303)
 
 
-def sales_closed(session: Session) -> bool:
-    """In production nothing is sold until prices, weights, postage, stock and the seller are confirmed."""
-    return settings().production and bool(offers.missing_for_sale(session))
-
-
 def market_of(session: Session, here: Market, view: View) -> Market | None:
     """The market that serves the chosen country in this language; ``None``, with a problem, for none."""
     country = view.typed.form.country.data or ""
@@ -193,9 +189,11 @@ def weigh(session: Session, view: View) -> None:
     """Put the offer into the view, or the reason why there is none."""
     country = view.typed.form.country.data or ""
     try:
-        view.offer = offers.offer(session, view.typed.form.quantities(), country)
+        found = offers.offer(session, view.typed.form.quantities(), country)
     except NotOrderable as error:
         refuse(session, view, error, country)
+    else:
+        view.offer = found if claims.settled(found, claims.withheld(session)) else None
 
 
 def refuse(session: Session, view: View, error: NotOrderable, country: str) -> None:
@@ -291,6 +289,8 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
     available = {each.slug: offers.availability(session, each) for each in editions}
     wanted = [slug for slug, number in typed.form.quantities().items() if number]
     lacking = [slug for slug in wanted if not available[slug].orderable]
+    bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking}
+    bad |= {problem.field: problem.message for problem in reversed(view.problems)}
     page = render_template(
         "storefront/order.html",
         view=view,
@@ -298,10 +298,10 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
         editions=editions,
         available=available,
         Availability=Availability,
-        lacking=lacking,
         countries=country_choices(session, typed.form.country.data or ""),
         dispatch=dispatch_words(),
+        kept_back=claims.withheld(session),
         may_order=view.offer is not None and not lacking and not view.closed,
-        bad={problem.field: problem.message for problem in reversed(view.problems)},
+        bad=bad,
     )
     return page, status

@@ -22,7 +22,9 @@ from shop.errors import NotOrderable
 from shop.extensions import db, settings
 from shop.markets import REGIONS, Market, by_name
 from shop.money import Money
+from shop.storefront import claims
 from shop.storefront.caching import Answer, public
+from shop.storefront.claims import Facts
 from shop.storefront.filters import locale, seller
 
 TEXT_PAGES = (
@@ -33,13 +35,17 @@ TEXT_PAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An edition as a page shows it: its words, whether it can be had, and what it costs delivered home."""
+    """An edition as a page shows it: its words, whether it can be had, and what it costs delivered home.
+
+    ``kept_back``: there is a price, and nobody has confirmed it yet.
+    """
 
     edition: Edition
     text: EditionText | None
     availability: Availability
     price: Money | None
     home: Offer | None
+    kept_back: bool
 
     @property
     def name(self) -> str:
@@ -61,22 +67,25 @@ def whole_address() -> Response | None:
     return None
 
 
-def show(session: Session, edition: Edition, market: Market) -> Shown:
+def show(session: Session, edition: Edition, market: Market, kept_back: Facts) -> Shown:
     try:
         home = offers.offer(session, {edition.slug: 1}, market.region.home)
     except NotOrderable:
         home = None
+    settled = home is None or claims.settled(home, kept_back)
     return Shown(
         edition,
         edition.text_in(market.language),
         offers.availability(session, edition),
-        edition.price_in(market.currency),
-        home,
+        edition.price_in(market.currency) if settled else None,
+        home if settled else None,
+        not settled,
     )
 
 
 def all_shown(session: Session, market: Market) -> list[Shown]:
-    return [show(session, each, market) for each in offers.editions(session)]
+    kept_back = claims.withheld(session)
+    return [show(session, each, market, kept_back) for each in offers.editions(session)]
 
 
 def home() -> Answer:
@@ -103,6 +112,7 @@ def edition(slug: str) -> Answer:
         current=current,
         edition=found,
         days=dispatch_words(),
+        kept_back=claims.withheld(session),
         # What nobody has confirmed is not claimed; a demonstration shows all there is.
         doubted=offers.doubted(session, slug) if settings().production else frozenset(),
     )
@@ -115,7 +125,13 @@ def page(slug: str) -> Answer:
         abort(404)
     zones = zone_table(session) if slug == "delivery" else []
     return render_template(
-        "storefront/page.html", slug=slug, text=filled(text), zones=zones, days=dispatch_words(), REGIONS=REGIONS
+        "storefront/page.html",
+        slug=slug,
+        text=filled(text),
+        zones=zones,
+        days=dispatch_words(),
+        REGIONS=REGIONS,
+        kept_back=claims.withheld(session) if zones else frozenset(),
     )
 
 

@@ -1,0 +1,157 @@
+"""Search terms: what orders are found by, folded, in an indexed table; whole words and beginnings of words.
+
+The table follows the rows that it is derived from: whoever changes a buyer or a parcel changes its terms in the same
+transaction. ``flask shop audit`` compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, ForeignKey, Index, String, Table, and_, delete, event, inspect, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.database import Base, add_all_once, insert_once, transact
+from shop.orders.folding import LONGEST, code_terms, squeeze
+from shop.orders.models import Buyer, Order, Shipment
+
+TERM = String(LONGEST).with_variant(String(LONGEST, collation="C"), "postgresql")
+"""Compared by code points on every database, so that a beginning of a word is a range."""
+NUMBER, BUYER = "order", "buyer"
+BATCH = 1000
+
+
+class OrderTerm(Base):
+    """One word that an order is found by. ``source`` is the row it comes from: order, buyer or a parcel."""
+
+    __tablename__ = "order_term"
+    __table_args__ = (
+        Index("ix_order_term_term", "term", "order_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
+    term: Mapped[str] = mapped_column(TERM, primary_key=True)
+    source: Mapped[str] = mapped_column(String(24), primary_key=True)
+
+
+TERMS: Table = OrderTerm.__table__  # type: ignore[assignment]
+
+
+def number_terms(number: str) -> set[str]:
+    """An order's number is found with and without what every number begins with."""
+    whole = squeeze(number)
+    return {whole, squeeze(number.partition("-")[2]) or whole}
+
+
+def parcel(shipment_id: int) -> str:
+    """A parcel's ``source``."""
+    return f"parcel:{shipment_id}"
+
+
+def keep_number(session: Session, order: Order) -> None:
+    """Let a new order be found by its number."""
+    add_all_once(session, OrderTerm, _rows(order.id, NUMBER, number_terms(order.number)))
+
+
+def _rows(order_id: int, source: str, found: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"order_id": order_id, "term": term, "source": source} for term in sorted(found)]
+
+
+def _add(connection: Connection, order_id: int, source: str, found: Iterable[str]) -> None:
+    if rows := _rows(order_id, source, found):
+        connection.execute(insert_once(OrderTerm, connection.dialect.name), rows)
+
+
+def _take(connection: Connection, order_id: int, source: str, found: Iterable[str]) -> None:
+    of = and_(TERMS.c.order_id == order_id, TERMS.c.source == source)
+    connection.execute(delete(TERMS).where(of, TERMS.c.term.in_(sorted(found))))
+
+
+@event.listens_for(Buyer, "after_insert")
+@event.listens_for(Buyer, "after_update")
+def _follow_buyer(_mapper: Any, connection: Connection, buyer: Buyer) -> None:
+    changed = inspect(buyer).attrs.search.history
+    before = set(" ".join(each or "" for each in changed.deleted or ()).split())
+    after = set(" ".join(each or "" for each in changed.added or ()).split())
+    _replace(connection, buyer.order_id, before, after)
+
+
+def follow_buyer(session: Session, buyer: Buyer, before: str) -> None:
+    """Bring a buyer's terms from what ``search`` was to what it is, when it was not the session that wrote it."""
+    _replace(session.connection(), buyer.order_id, set(before.split()), set(buyer.search.split()))
+
+
+def _replace(connection: Connection, order_id: int, before: set[str], after: set[str]) -> None:
+    if gone := before - after:
+        _take(connection, order_id, BUYER, gone)
+    _add(connection, order_id, BUYER, after - before)
+
+
+@event.listens_for(Shipment, "after_insert")
+def _follow_parcel(_mapper: Any, connection: Connection, shipment: Shipment) -> None:
+    _add(connection, shipment.order_id, parcel(shipment.id), code_terms(shipment.tracking))
+
+
+@event.listens_for(Shipment, "after_update")
+def _follow_changed_parcel(mapper: Any, connection: Connection, shipment: Shipment) -> None:
+    if inspect(shipment).attrs.tracking.history.has_changes():
+        _forget_parcel(mapper, connection, shipment)
+        _follow_parcel(mapper, connection, shipment)
+
+
+@event.listens_for(Shipment, "before_delete")
+def _forget_parcel(_mapper: Any, connection: Connection, shipment: Shipment) -> None:
+    of = and_(TERMS.c.order_id == shipment.order_id, TERMS.c.source == parcel(shipment.id))
+    connection.execute(delete(TERMS).where(of))
+
+
+def expected(order: Order) -> set[tuple[str, str]]:
+    """The terms that an order should have, each with its source; its parcels are read."""
+    found = {(term, NUMBER) for term in number_terms(order.number)}
+    found |= {(term, BUYER) for term in order.buyer.search.split()}
+    return found | {(term, parcel(each.id)) for each in order.shipments for term in code_terms(each.tracking)}
+
+
+def kept(session: Session, order_ids: Iterable[int]) -> dict[int, set[tuple[str, str]]]:
+    """The terms that orders have."""
+    found: dict[int, set[tuple[str, str]]] = {}
+    wanted = select(TERMS.c.order_id, TERMS.c.term, TERMS.c.source).where(TERMS.c.order_id.in_(list(order_ids)))
+    for order_id, term, source in session.execute(wanted):
+        found.setdefault(order_id, set()).add((term, source))
+    return found
+
+
+def differences(session: Session, orders: Iterable[Order]) -> Iterator[tuple[Order, set[str], set[str]]]:
+    """Orders whose terms are not as they should be, with those they have and those they should have besides."""
+    several = list(orders)
+    there = kept(session, [each.id for each in several])
+    for order in several:
+        has, should = there.get(order.id, set()), expected(order)
+        if has != should:
+            yield order, {term for term, _ in has - should}, {term for term, _ in should - has}
+
+
+def rebuild_all(session: Session) -> int:
+    """Write the terms of every order anew, some at a time, each lot in its own transaction; answers how many."""
+    last = done = 0
+    while lot := list(session.scalars(select(Order.id).where(Order.id > last).order_by(Order.id).limit(BATCH))):
+        transact(session, rebuild, lot)
+        last, done = lot[-1], done + len(lot)
+        session.expunge_all()
+    return done
+
+
+def rebuild(session: Session, order_ids: list[int]) -> None:
+    """Write the terms of orders anew."""
+    rows: list[dict[str, Any]] = []
+    several = select(Order).where(Order.id.in_(order_ids)).with_for_update()
+    for order in session.scalars(several):
+        buyer = order.buyer
+        buyer.search = buyer.found_by
+        found = sorted(expected(order))
+        rows += [{"order_id": order.id, "term": term, "source": source} for term, source in found]
+    session.flush()
+    session.execute(delete(TERMS).where(TERMS.c.order_id.in_(order_ids)))
+    add_all_once(session, OrderTerm, rows)

@@ -1,0 +1,250 @@
+"""Sales by day, in the shop's own time zone: closed days are totalled into rows, whatever is open is counted live.
+
+An order counts on the day it was paid, a refund on the day it succeeded; each currency by itself. A day is closed by
+the worker when it has been over for a while; a refund that changes what happened on a closed day opens it again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Date, Index, String, case, delete, event, func, insert, inspect, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.database import Base, add_once, transact
+from shop.markets import day_begins, day_of
+from shop.money import Currency
+from shop.orders.models import Order, OrderLine
+from shop.payments.models import Payment, PaymentRole, Refund, RefundState
+
+SETTLED = timedelta(hours=1)
+"""So long after its end a day is closed: no transaction that began in it is still under way."""
+DAYS_AT_ONCE = 2000
+DAYS_A_TIME = 50
+
+
+class What(enum.StrEnum):
+    """What a total is of."""
+
+    COUNTRY = "country"
+    """Orders to a country, and the money they brought."""
+    EDITION = "edition"
+    """Copies of an edition, and their price."""
+    REFUND = "refund"
+    """Refunds, and the money that went back."""
+
+
+class ClosedDay(Base):
+    """A day whose totals are written; one without sales has none."""
+
+    __tablename__ = "closed_day"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    closed_at: Mapped[datetime]
+
+
+class DayTotal(Base):
+    """One sum of one closed day. ``amount`` in minor units of ``currency``."""
+
+    __tablename__ = "day_total"
+    __table_args__ = (Index("ix_day_total_month", "month"),)
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    currency: Mapped[Currency] = mapped_column(primary_key=True)
+    what: Mapped[What] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Country, slug of the edition, or nothing."""
+    month: Mapped[str] = mapped_column(String(7))
+    """``2026-11``."""
+    number: Mapped[int]
+    amount: Mapped[int]
+
+
+class Sum(NamedTuple):
+    """What a total is of, in which month and currency; of countries all together."""
+
+    month: str
+    currency: Currency
+    what: What
+    key: str
+
+
+@dataclass(slots=True)
+class Totals:
+    """Number and amount by month, and orders by country over all the time."""
+
+    number: Counter[Sum] = field(default_factory=Counter)
+    amount: Counter[Sum] = field(default_factory=Counter)
+    countries: Counter[tuple[Currency, str]] = field(default_factory=Counter)
+
+    def add(self, month: str, what: What, currency: Currency, key: str, number: int, amount: int) -> None:
+        each = Sum(month, currency, what, "" if what is What.COUNTRY else key)
+        self.number[each] += number
+        self.amount[each] += amount
+
+
+def month_of(day: date) -> str:
+    return day.isoformat()[:7]
+
+
+def count(session: Session, since: date, until: date) -> Iterator[tuple[What, Currency, str, int, int]]:
+    """Total the days from ``since`` up to, not including, ``until``: what, currency, key, number, amount."""
+    first, end = day_begins(since), day_begins(until)
+    paid = (Order.paid_at >= first, Order.paid_at < end)
+    value = func.sum(Order.books_amount + Order.postage_amount)
+    orders = select(Order.currency, Order.country, func.count(), value).where(*paid)
+    for currency, country, number, amount in session.execute(orders.group_by(Order.currency, Order.country)):
+        yield What.COUNTRY, currency, country, number, amount
+    copies = (
+        select(
+            Order.currency,
+            OrderLine.slug,
+            func.sum(OrderLine.quantity),
+            func.sum(OrderLine.quantity * OrderLine.unit_amount),
+        )
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .where(*paid)
+        .group_by(Order.currency, OrderLine.slug)
+    )
+    for currency, slug, number, amount in session.execute(copies):
+        yield What.EDITION, currency, slug, number, amount
+    back = (
+        select(Payment.currency, func.count(), func.sum(Refund.amount))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(
+            Refund.finished_at >= first,
+            Refund.finished_at < end,
+            Refund.state == RefundState.SUCCEEDED,
+            Payment.role == PaymentRole.ORDER,
+        )
+        .group_by(Payment.currency)
+    )
+    for currency, number, amount in session.execute(back):
+        yield What.REFUND, currency, "", number, amount
+
+
+def close_days(session: Session, now: datetime, most: int = DAYS_AT_ONCE) -> int:
+    """Total every day that is over and open, some in each transaction; answers how many were closed."""
+    first = session.scalar(select(func.min(Order.paid_at)))
+    if first is None:
+        return 0
+    end = day_of(now - SETTLED)
+    due = list(_open(session, day_of(first), end))[:most]
+    session.rollback()
+    for place in range(0, len(due), DAYS_A_TIME):
+        transact(session, _close_several, due[place : place + DAYS_A_TIME], now)
+    return len(due)
+
+
+def _close_several(session: Session, days: list[date], now: datetime) -> None:
+    for day in days:
+        close(session, day, now)
+
+
+def close(session: Session, day: date, now: datetime) -> None:
+    """Write a day's totals, once."""
+    if not add_once(session, ClosedDay, day=day, closed_at=now):
+        return
+    rows = [
+        {
+            "day": day,
+            "currency": currency,
+            "what": what,
+            "key": key,
+            "month": month_of(day),
+            "number": number,
+            "amount": amount,
+        }
+        for what, currency, key, number, amount in count(session, day, day + timedelta(days=1))
+    ]
+    if rows:
+        session.execute(insert(DayTotal), rows)
+
+
+def _open(session: Session, since: date, until: date) -> Iterator[date]:
+    """The days from ``since`` up to ``until`` that are not closed."""
+    closed = set(session.scalars(select(ClosedDay.day).where(ClosedDay.day >= since, ClosedDay.day < until)))
+    day = since
+    while day < until:
+        if day not in closed:
+            yield day
+        day += timedelta(days=1)
+
+
+def totals(session: Session, since: date, now: datetime) -> Totals:
+    """Everything sold from a day to now: closed days from their rows, the others live."""
+    found = Totals()
+    today = day_of(now)
+    of = (DayTotal.day >= since, DayTotal.day <= today)
+    number, amount = func.sum(DayTotal.number), func.sum(DayTotal.amount)
+    key = case((DayTotal.what == What.COUNTRY, ""), else_=DayTotal.key).label("of")
+    grouped = (DayTotal.month, DayTotal.what, DayTotal.currency)
+    for month, what, currency, one, many, much in session.execute(
+        select(*grouped, key, number, amount).where(*of).group_by(*grouped, key)
+    ):
+        found.add(month, what, currency, one, many, much)
+    by_country = select(DayTotal.currency, DayTotal.key, number).where(*of, DayTotal.what == What.COUNTRY)
+    for currency, country, many in session.execute(by_country.group_by(DayTotal.currency, DayTotal.key)):
+        found.countries[currency, country] += many
+    for first, end in _stretches(_open(session, since, today + timedelta(days=1))):
+        for what, currency, one, many, much in count(session, first, end):
+            found.add(month_of(first), what, currency, one, many, much)
+            if what is What.COUNTRY:
+                found.countries[currency, one] += many
+    return found
+
+
+def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:
+    """Days that follow each other in one month, as first day and the day after the last."""
+    first = last = None
+    for day in days:
+        if first is None or last is None or day != last + timedelta(days=1) or day.month != first.month:
+            if first is not None and last is not None:
+                yield first, last + timedelta(days=1)
+            first = day
+        last = day
+    if first is not None and last is not None:
+        yield first, last + timedelta(days=1)
+
+
+@event.listens_for(Refund, "after_insert")
+@event.listens_for(Refund, "after_update")
+def _open_again(_mapper: Any, connection: Connection, refund: Refund) -> None:
+    """A refund that succeeds, or no longer has, changes the days that its ends fell on."""
+    finished, state = inspect(refund).attrs.finished_at.history, inspect(refund).attrs.state.history
+    if not finished.has_changes() and not state.has_changes():
+        return
+    moments = [*(finished.added or ()), *(finished.deleted or ()), *(finished.unchanged or ())]
+    for day in {day_of(each) for each in moments if each is not None}:
+        reopen(connection, day)
+
+
+def reopen(connection: Connection, day: date) -> None:
+    """Forget a closed day's totals: it is counted live until it is closed anew."""
+    connection.execute(delete(DayTotal).where(DayTotal.day == day))
+    connection.execute(delete(ClosedDay).where(ClosedDay.day == day))
+
+
+def differences(session: Session) -> Iterator[tuple[date, str, str, str]]:
+    """Closed days whose rows are not what is counted now: day, what, what stands, what should."""
+    for day in session.scalars(select(ClosedDay.day).order_by(ClosedDay.day)):
+        stands = {
+            (row.what, row.currency, row.key): (row.number, row.amount, row.month)
+            for row in session.scalars(select(DayTotal).where(DayTotal.day == day))
+        }
+        should = {
+            (what, currency, key): (number, amount, month_of(day))
+            for what, currency, key, number, amount in count(session, day, day + timedelta(days=1))
+        }
+        for what, currency, key in sorted(stands.keys() | should.keys()):
+            old, new = stands.get((what, currency, key)), should.get((what, currency, key))
+            if old != new:
+                yield day, f"{what.value} {key} {currency.value}".replace("  ", " "), str(old), str(new)
+    orphaned = select(DayTotal.day).where(DayTotal.day.not_in(select(ClosedDay.day))).distinct()
+    for day in session.scalars(orphaned):
+        yield day, "totals", "some", "none: the day is open"

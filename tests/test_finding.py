@@ -1,0 +1,208 @@
+"""Finding orders: words and beginnings of words, filters, and pages by key; the same on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import delete, select, text
+from sqlalchemy.orm import Session
+
+from shop import audit, erasure
+from shop.database import transact
+from shop.demo import making
+from shop.orders import finding, fulfilment, terms, timeline
+from shop.orders.finding import Wanted
+from shop.orders.folding import words
+from shop.orders.models import Buyer, Order, Shipment
+from shop.orders.placing import locked
+from shop.orders.terms import OrderTerm
+from tests import factories
+from tests.factories import Catalogue
+from tests.fake_gateway import FakeGateway
+
+NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
+
+
+def found(session: Session, **wanted: object) -> list[str]:
+    page = finding.orders(session, Wanted(**wanted))  # type: ignore[arg-type]
+    assert page is not None
+    return [order.number for order in page.rows]
+
+
+def rename(session: Session, order: Order, **changes: str) -> None:
+    def work(s: Session) -> None:
+        buyer = locked(s, order.id).buyer
+        for name, value in changes.items():
+            setattr(buyer, name, value)
+
+    transact(session, work)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("Ёлкина", "елкин", "ЁЛК", "анна елкина", "елк анн", "a.elkina@example.org", "a.elkina@ex", "elkina"),
+        *("PO-2024/117", "po 2024 117", "po2024117", "117", "RB123456785GB", "rb 123 456", "rb1234", "saint-et"),
+        *("étienne", "ETIENNE", "o'br", "O’Brien", "brien", "NUMBER", "BARE", "BEGINNING", "number apart"),
+    ],
+)
+def test_an_order_is_found_by_words_and_their_beginnings(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue, typed: str
+):
+    order = factories.make_paid_order(session, gateway, purchase_order="PO 2024/117")
+    factories.make_paid_order(session, gateway, purchase_order="XX 9")
+    rename(session, order, name="Анна Ёлкина O’Brien", email="A.Elkina@example.org", city="Saint-Étienne")
+    transact(session, fulfilment.post, order.id, "Royal Mail", "RB 123 456 785 GB", timeline.admin("Vera"), NOW)
+    number = order.number
+    typed = {
+        "NUMBER": number.lower(),
+        "BARE": number[3:],
+        "BEGINNING": number[:6],
+        "number apart": f"rr {number[3:7]} {number[7:]}",
+    }.get(typed, typed)
+    assert found(session, typed=typed) == [number]
+
+
+@pytest.mark.parametrize("typed", ["lkina", "анна петрова", "%", "_", "елкина%", "example.or g", "\U0010ffff"])
+def test_what_is_no_beginning_of_every_word_finds_nothing(session: Session, catalogue: Catalogue, typed: str):
+    rename(session, factories.make_order(session), name="Анна Ёлкина", email="elkina@example.org")
+    assert found(session, typed=typed) == []
+
+
+def test_a_changed_address_is_found_anew_and_no_longer_as_before(session: Session, catalogue: Catalogue):
+    order = factories.make_order(session)
+    rename(session, order, name="Ada Reader", city="London")
+    rename(session, order, name="Ada Writer", city="Leeds")
+    assert found(session, typed="ada leeds") == [order.number]
+    assert found(session, typed="london") == found(session, typed="reader") == []
+    assert list(audit.run(session)) == []
+
+
+def test_a_parcel_that_is_taken_back_is_no_longer_found(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue
+):
+    order = factories.make_paid_order(session, gateway)
+    transact(session, fulfilment.post, order.id, "DHL", "JD0001", timeline.admin("Vera"), NOW)
+    assert found(session, typed="jd0001") == [order.number]
+    transact(session, lambda s: s.delete(s.scalars(select(Shipment)).one()))
+    assert found(session, typed="jd0001") == []
+
+
+def test_erasing_takes_the_words_away(session: Session, gateway: FakeGateway, catalogue: Catalogue):
+    order = factories.make_order(session, purchase_order="PO 7")
+    rename(session, order, name="Ada Reader", email="ada@example.org", city="London")
+    transact(session, lambda s: _cancel(s, order.id))
+    assert transact(session, erasure.erase_order, order.id, timeline.SYSTEM, NOW)
+    kept = set(session.scalars(select(OrderTerm.term).where(OrderTerm.order_id == order.id)))
+    assert kept == terms.number_terms(order.number)
+    transact(session, lambda s: s.add(OrderTerm(order_id=order.id, term="reader", source="buyer")))
+    assert {each.kind for each in audit.run(session)} == {"erasure", "search terms"}
+
+
+def _cancel(session: Session, order_id: int) -> None:
+    from shop.orders import placing
+    from shop.orders.lifecycle import PaymentState
+
+    order = locked(session, order_id)
+    order.payment_state = PaymentState.EXPIRED
+    placing.expire(session, order, NOW)
+
+
+def test_the_audit_names_an_order_that_cannot_be_found_and_the_command_mends_it(
+    session: Session, catalogue: Catalogue
+):
+    order = factories.make_order(session)
+    rename(session, order, name="Ada Reader")
+    transact(session, lambda s: s.execute(delete(OrderTerm).where(OrderTerm.term == "reader")))
+    assert [(each.kind, each.what) for each in audit.run(session)] == [("search terms", order.number)]
+    transact(session, lambda s: s.execute(text("UPDATE buyer SET search = 'stale'")))
+    assert [each.kind for each in audit.run(session)] == ["search terms", "search terms"]
+    session.rollback()
+    assert terms.rebuild_all(session) == 1
+    assert list(audit.run(session)) == []
+
+
+QUERIES = ("london", "a", "ан", "example", "smith john", "мария mail", "r", "муэ", "po", "gb")
+
+
+def test_a_large_set_is_walked_and_a_small_one_fetched_with_the_same_answer(
+    session: Session, catalogue: Catalogue
+):
+    making.make(session, 400, "finding", NOW)
+    everybody = {
+        order.number: words(f"{order.buyer.search} " + " ".join(sorted(terms.number_terms(order.number))))
+        + [word for each in order.shipments for word in sorted(terms.code_terms(each.tracking))]
+        for order in session.scalars(select(Order).order_by(Order.placed_at.desc(), Order.id.desc()))
+    }
+    sizes = set()
+    for typed in QUERIES:
+        expected = [
+            number
+            for number, known in everybody.items()
+            if all(any(term.startswith(word) for term in known) for word in words(typed))
+        ]
+        sizes.add(len(expected) > 150)
+        assert found(session, typed=typed) == expected[: finding.PER_PAGE], typed
+        for wanted in ({"note": True}, {"edition": catalogue.russian}, {"country": "GB"}):
+            ids = {each.number for each in session.scalars(select(Order)) if _is(each, wanted)}
+            both = [number for number in expected if number in ids]
+            assert found(session, typed=typed, **wanted) == both[: finding.PER_PAGE], (typed, wanted)
+    assert sizes == {True, False}  # both ways were gone
+
+
+def _is(order: Order, wanted: dict[str, object]) -> bool:
+    if "note" in wanted:
+        return bool(order.buyer.note)
+    if "edition" in wanted:
+        return any(line.edition_id == wanted["edition"] for line in order.lines)
+    return order.country == wanted["country"]
+
+
+def test_filters_combine_and_days_are_those_of_the_shop(session: Session, catalogue: Catalogue):
+    # In summer London's day begins at 23:00 UTC.
+    before = factories.make_order(session, now=datetime(2026, 6, 30, 22, 59, tzinfo=UTC))
+    within = factories.make_order(session, now=datetime(2026, 6, 30, 23, 1, tzinfo=UTC), note="Happy birthday")
+    abroad = factories.make_order(session, "en-us", now=datetime(2026, 7, 1, 10, tzinfo=UTC), note="A gift")
+    first = datetime(2026, 7, 1, tzinfo=UTC).date()
+    assert found(session, since=first) == [abroad.number, within.number]
+    assert found(session, until=first - timedelta(days=1)) == [before.number]
+    assert found(session, since=first, until=first, region="gb") == [within.number]
+    assert found(session, region="us", note=True) == [abroad.number]
+    assert found(session, region="us", country="GB") == []
+    assert found(session, edition=catalogue.russian) == []
+    assert finding.countries(session) == ["GB", "US"]
+
+
+def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
+    making.make(session, 120, "pages", NOW)
+    numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))
+    first = finding.orders(session, Wanted())
+    assert first is not None
+    assert first.newer is None
+    factories.make_order(session, now=NOW)
+    second = finding.orders(session, Wanted(), before=first.older)
+    assert second is not None
+    third = finding.orders(session, Wanted(), before=second.older)
+    assert third is not None
+    assert third.older is None
+    assert [each.number for page in (first, second, third) for each in page.rows] == numbers
+    back = finding.orders(session, Wanted(), after=third.newer)
+    assert back is not None
+    assert [each.number for each in back.rows] == numbers[50:100]
+    assert finding.orders(session, Wanted(), before=10**9) is None
+
+
+def test_buyers_of_before_are_found_after_the_migration(session: Session, catalogue: Catalogue, app):
+    import flask_migrate
+
+    order = factories.make_order(session, purchase_order="PO 2024/117")
+    rename(session, order, name="Анна Ёлкина", email="a.elkina@example.org", city="Saint-Étienne")
+    session.rollback()
+    session.close()
+    with app.app_context():
+        flask_migrate.downgrade(revision="0006")
+        flask_migrate.upgrade()
+    assert found(session, typed="saint-et po2024117 елк") == [order.number]
+    assert list(audit.run(session)) == []
+    assert session.scalars(select(Buyer.search)).one()
