@@ -58,7 +58,7 @@ def test_what_is_done_to_many_orders_at_once_has_an_entry_for_each(
 ) -> None:
     vera = factories.make_admin(session)
     orders = [factories.make_paid_order(session, gateway) for _ in range(3)]
-    journal.begin(session, journal.Deed(vera.id, vera.name, "post_ticked", datetime.now(UTC)))
+    journal.undertake(session, journal.Deed(vera.id, vera.name, "post_ticked", datetime.now(UTC)))
 
     def touch(s: Session, order_id: int) -> None:
         locked(s, order_id)
@@ -94,8 +94,12 @@ def test_what_was_refused_is_not_written_down(
         desk.submit(form_to(desk.get("/admin/stock"), "/stock/paperback"), counted="1", seen="7").status_code
         != 303
     )
+    desk.submit(desk.get("/admin/confirm").page.form("password"), password="not the password")
+    token = {"csrf_token": form.fields["csrf_token"]}
+    assert desk.post("/admin/setup/facts/999", data=token).status_code == 404
     assert len(entries(session, "post")) == 1
-    assert entries(session, "count") == []
+    for kind in ("count", "confirm_presence", "confirm"):
+        assert entries(session, kind) == []
 
 
 def test_an_export_is_written_down_though_it_changes_nothing(
@@ -130,7 +134,7 @@ def test_signing_in_and_out_is_written_down_and_a_wrong_password_is_not(client: 
 
 def test_a_deed_whose_transaction_begins_again_is_written_down_once(app: Flask, session: Session) -> None:
     vera, tries = factories.make_admin(session), []
-    journal.begin(session, journal.Deed(vera.id, vera.name, "change_language", datetime.now(UTC)))
+    journal.undertake(session, journal.Deed(vera.id, vera.name, "change_language", datetime.now(UTC)))
 
     def work(s: Session) -> None:
         s.get_one(Admin, vera.id).language = "ru"

@@ -128,6 +128,9 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
             "email": "sales@index.example",
             "phone": "",
         },
+        "inviter": "Вера" if russian else "Vera",
+        "until": "2026-12-01T12:00:00+00:00",
+        "new": True,
         **changes,
     }
 

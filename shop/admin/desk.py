@@ -149,7 +149,7 @@ def _write_down(someone: Person, act: Act) -> None:
         subject=" ".join(map(str, named.values())),
     )
     if request.method not in SAFE:
-        journal.begin(db.session(), deed)
+        journal.undertake(db.session(), deed)
     elif act.right is Right.EXPORT:
         transact(db.session(), lambda s: journal.write(s, deed))
 

@@ -1,6 +1,6 @@
 """The journal of the desk: whatever somebody there changes is written down in the transaction that changes it.
 
-``begin`` says who is about to do what; from then on the first transaction of the session that changes anything gets
+``undertake`` says who is about to do what; from then on the first transaction of the session that changes anything gets
 its entry just before it is committed, and none is written for what was refused or rolled back. What is done to many
 orders at once, each in a transaction of its own, gets an entry for each of them. Of the tables in
 ``TOLD`` the entry says for each field from what to what; of others, which may hold what is personal or secret, only
@@ -67,7 +67,7 @@ class Deed:
     _pending: set[str] = field(default_factory=set)
 
 
-def begin(session: Session, deed: Deed) -> None:
+def undertake(session: Session, deed: Deed) -> None:
     """From now on the session does this."""
     session.info[DEED] = deed
 
