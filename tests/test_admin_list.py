@@ -27,9 +27,17 @@ from tests import factories
 from tests.client import Client
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
-from tests.test_admin_orders import desk, form_to, numbers  # noqa: F401 - a fixture
+from tests.test_admin_orders import form_to, numbers
+from tests.test_admin_signing import sign_in
 
 NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def desk(client: Client, session: Session) -> Client:
+    factories.make_admin(session)
+    assert sign_in(client).status_code == 303
+    return client
 
 
 @contextmanager
@@ -52,7 +60,7 @@ def test_the_number_of_questions_does_not_depend_on_the_number_of_orders(
     app: Flask,
     desk: Client,
     session: Session,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     pages = (
         "/admin/orders",
@@ -79,7 +87,7 @@ def test_filters_are_links_that_keep_each_other(
     desk: Client,
     session: Session,
     gateway: FakeGateway,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     factories.make_order(session, note="A gift")
     wanted = factories.make_paid_order(session, gateway, note="A gift")
@@ -106,14 +114,14 @@ def test_filters_are_links_that_keep_each_other(
         *("attention=no", "note=1", "after=x", "after=999999", "since=0001-01-01"),
     ],
 )
-def test_what_no_link_leads_to_is_no_page(desk: Client, catalogue: Catalogue, query: str) -> None:  # noqa: F811
+def test_what_no_link_leads_to_is_no_page(desk: Client, catalogue: Catalogue, query: str) -> None:
     assert desk.get(f"/admin/orders?{query}").status_code == 404
 
 
 def test_the_file_holds_exactly_what_the_list_shows(
     desk: Client,
     session: Session,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     making.make(session, 130, "export", NOW)
     answer = desk.get("/admin/orders.csv?payment=paid")
@@ -142,7 +150,7 @@ def test_ten_orders_are_posted_in_four_clicks_and_not_twice(
     desk: Client,
     session: Session,
     gateway: FakeGateway,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     factories.set_stock(session, catalogue.paperback, 50)
     orders = [factories.make_paid_order(session, gateway) for _ in range(10)]
@@ -169,7 +177,7 @@ def test_a_ticked_order_that_cannot_be_posted_is_named_and_keeps_no_other_from_i
     desk: Client,
     session: Session,
     gateway: FakeGateway,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     good, bad = factories.make_paid_order(session, gateway), factories.make_paid_order(session, gateway)
     form = form_to(desk.get("/admin/orders"), "/ticked/post")
@@ -209,7 +217,7 @@ def test_every_number_of_a_chart_is_in_its_table(
     desk: Client,
     session: Session,
     gateway: FakeGateway,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
 ) -> None:
     factories.make_paid_order(session, gateway, paperback=2)
     page = desk.get("/admin/reports").page
