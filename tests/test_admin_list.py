@@ -70,7 +70,8 @@ def test_the_number_of_questions_does_not_depend_on_the_number_of_orders(
         "/admin/reports",
     )
     asked = []
-    for size in (60, 240):
+    making.make(session, 400, "questions", NOW)
+    for size in (1, 240):
         making.make(session, size, "questions", NOW)
         session.rollback()
         counts = []
@@ -222,8 +223,8 @@ def test_every_number_of_a_chart_is_in_its_table(
     factories.make_paid_order(session, gateway, paperback=2)
     page = desk.get("/admin/reports").page
     assert page.text.count("The same as a table") == 4
-    assert "Sales in British Pounds" in page.text
-    assert "Sales in US Dollars" not in page.text
+    assert "Sales in British Pound" in page.text
+    assert "Sales in US Dollar" not in page.text
 
 
 def test_a_chart_has_room_below_nothing() -> None:
