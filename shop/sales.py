@@ -230,6 +230,12 @@ def reopen(connection: Connection, day: date) -> None:
     connection.execute(delete(ClosedDay).where(ClosedDay.day == day))
 
 
+def reopen_all(session: Session) -> None:
+    """Forget every closed day, after orders were written past the domain."""
+    session.execute(delete(DayTotal))
+    session.execute(delete(ClosedDay))
+
+
 def differences(session: Session) -> Iterator[tuple[date, str, str, str]]:
     """Closed days whose rows are not what is counted now: day, what, what stands, what should."""
     for day in session.scalars(select(ClosedDay.day).order_by(ClosedDay.day)):

@@ -159,7 +159,7 @@ def squeeze(text):
 
 def terms_of(*texts):
     found = {word for text in texts for word in words(text or "")}
-    return found | {part for word in found for part in PARTS.findall(word)}
+    return {word[part.start() :] for word in found for part in PARTS.finditer(word)}
 
 
 def code_terms(code):

@@ -64,8 +64,8 @@ def make(session: Session, number: int, seed: str, now: datetime) -> int:
         size = min(LOT, number - done)
         transact(session, _lot, shelf, seed, done, size, number, now)
         done += size
-    session.execute(text("ANALYZE"))
-    session.commit()
+    transact(session, lambda s: s.execute(text("ANALYZE")))
+    transact(session, sales.reopen_all)
     sales.close_days(session, now)
     return done
 

@@ -25,6 +25,7 @@ PER_PAGE = 50
 COUNTED = 10_000
 """Sets larger than this are not counted further."""
 MOST_WORDS = 12
+SHORTEST_CODE = 4
 LAST = "\U0010ffff"
 """Comes after every character that a term may hold."""
 
@@ -135,13 +136,20 @@ def _begins(word: str) -> Among:
     ranges = or_(
         *(
             and_(OrderTerm.term >= beginning, OrderTerm.term < beginning + LAST)
-            for beginning in dict.fromkeys((word, squeeze(word)))
+            for beginning in dict.fromkeys((word, _code(word)))
         )
     )
     return Among(
         select(OrderTerm.order_id).where(ranges),
         select(OrderTerm.order_id).where(OrderTerm.order_id == Order.id, ranges).correlate(Order).exists(),
     )
+
+
+def _code(word: str) -> str:
+    """A word in one piece if it may be the beginning of a code, else as it is."""
+    squeezed = squeeze(word)
+    is_code = len(squeezed) >= SHORTEST_CODE and any(each.isdigit() for each in squeezed)
+    return squeezed if is_code else word
 
 
 def _cheapest(session: Session, sets: list[Among]) -> list[ColumnElement[bool]]:

@@ -37,9 +37,9 @@ def squeeze(text: str) -> str:
 
 
 def terms_of(*texts: str | None) -> set[str]:
-    """What texts are found by: their words, and the parts of words such as ``o'brien`` or an e-mail address."""
+    """What texts are found by the beginning of: their words, and these from each part on (``o'brien``, ``brien``)."""
     found = {word for text in texts for word in words(text or "")}
-    return found | {part for word in found for part in PARTS.findall(word)}
+    return {word[part.start() :] for word in found for part in PARTS.finditer(word)}
 
 
 def code_terms(code: str | None) -> set[str]:
