@@ -345,6 +345,13 @@ def test_damaged_copies_that_come_back_are_not_for_sale(
     transact(session, parcels.come_back, made, False, ADMIN, now)
     assert counters(session, catalogue.paperback) == (38, 0, 0)
     assert parcel(session, made).awaits_decision
+    with pytest.raises(WrongState):
+        transact(session, parcels.come_back, made, False, ADMIN, now)
+    transact(session, parcels.settle, made, ReturnEnd.NOTHING, ADMIN, now)
+    with pytest.raises(WrongState):
+        transact(session, parcels.resend, made, ADMIN, now)
+    with pytest.raises(WrongState):
+        transact(session, parcels.settle, made, ReturnEnd.REFUNDED, ADMIN, now)
     assert differences(session) == []
 
 

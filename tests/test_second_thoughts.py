@@ -95,8 +95,9 @@ def test_it_is_too_late_when_stripe_has_been_asked(
     with pytest.raises(WrongState):
         transact(session, second_thoughts.take_back, asked, ADMIN, now + GRACE)
     refund_calls.perform(session, gateway, asked, now + GRACE)
-    with pytest.raises(WrongState):
-        transact(session, second_thoughts.take_back, asked, ADMIN, now + GRACE)
+    for at in (now + SOON, now + GRACE):  # whatever another machine's clock says
+        with pytest.raises(WrongState):
+            transact(session, second_thoughts.take_back, asked, ADMIN, at)
     assert differences(session) == []
 
 
