@@ -83,6 +83,7 @@ def failed(lives: TwoLives) -> None:
 def repeated(lives: TwoLives) -> None:
     failed(lives)
     lives.ask_again(0, at_once=True)
+    lives.ask_again(0, at_once=True)
 
 
 def failed_unheard_of(lives: TwoLives) -> None:
@@ -96,21 +97,22 @@ def failed_unheard_of(lives: TwoLives) -> None:
 
 
 def refused_then_posted(lives: TwoLives) -> None:
-    """A refund that the provider would not make: the money is back when the parcel has left."""
+    """A refund of everything that the provider would not make is made once more when the parcel has left."""
     paid(lives)
     lives.dispute(0, "needs_response", heard=False)
     lives.ask_refund_of_a_sum(0, 0, 0, at_once=True)
     lives.dispute(0, "won", heard=True)
     lives.settle_worries(0, every=True)
     lives.post(0)
+    lives.ask_again(0, at_once=True)
 
 
 def taken_by_another(lives: TwoLives) -> None:
     """Posted copies whose refund failed are given back by another, and the first cannot be repeated."""
     posted(lives)
-    lives.ask_refund_of_copies(0, 1, 1, at_once=True)
+    lives.ask_refund_of_copies(0, 0, 1, at_once=True)
     lives.a_refund_goes_on(0, "failed", heard=True)
-    lives.ask_refund_of_copies(0, 1, 1, at_once=True)
+    lives.ask_refund_of_copies(0, 0, 1, at_once=True)
     lives.ask_again(0, at_once=True)
 
 

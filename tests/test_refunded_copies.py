@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.letters.models import Kind
-from shop.orders import fulfilment, timeline
+from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
 from shop.payments import copies, refund_calls, refunds, repetition
@@ -360,4 +361,46 @@ def test_a_failed_refund_is_not_repeated_when_its_copies_were_refunded_otherwise
     refund(session, gateway, order, {PAPERBACK: 1}, now)
     with pytest.raises(WrongState):
         transact(session, repetition.again, first, ADMIN, now)
+    assert differences(session) == []
+
+
+def test_a_refusal_repeated_after_posting_is_about_every_copy_that_was_posted(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, order: Order, now: datetime
+):
+    """While it was refused the parcel has left, so what comes back must be asked about."""
+    asked = transact(session, refunds.ask, payments(session)[0].id, order.total.amount, REASON, ADMIN, now).id
+    gateway.before.append(GatewayRefused("charge_disputed", "the bank has it"))
+    refund_calls.perform(session, gateway, asked, now)
+    look(session, order)
+
+    def looked_at(s: Session) -> None:
+        locked = placing.locked(s, order.id)
+        for concern in locked.concerns:
+            timeline.settle_worry(s, locked, concern, ADMIN, now)
+
+    transact(session, looked_at)
+    post(session, order, now)
+    made = repeat(session, gateway, order, asked, now)
+    assert order.payment_state is PaymentState.REFUNDED
+    assert rows(session)[1].awaited == 3
+    assert transact(session, copies.put_back, made, ADMIN, now) == 3
+    assert counters(session, catalogue.paperback) == FULL
+    assert differences(session) == []
+
+
+def test_what_the_dashboard_gave_back_last_is_about_the_copies_however_rows_lie_in_the_table(
+    session: Session, gateway: FakeGateway, order: Order, now: datetime
+):
+    """A row that was changed lies behind newer ones in PostgreSQL, and is not the last refund for that."""
+    order_id, payment = order.id, payments(session)[0]
+    payment_id, intent_id, rest = payment.id, payment.intent_id, payment.amount - 500
+    post(session, order, now)
+    ours = transact(session, refunds.ask, payment_id, 500, REASON, ADMIN, now).id
+    gateway.refund_in_dashboard(intent_id, rest)
+    refunds.learn(session, gateway, intent_id, now)
+    session.execute(text("ANALYZE refund"))  # so that the table is read as it lies
+    session.commit()
+    refund_calls.perform(session, gateway, ours, now)
+    assert session.get_one(Order, order_id, populate_existing=True).payment_state is PaymentState.REFUNDED
+    assert [row.awaited for row in rows(session)] == [0, 3]
     assert differences(session) == []

@@ -92,7 +92,7 @@ def ask(
                 refunded_copies.hand_over(session, order, repeats, refund)
             elif copies:
                 refunded_copies.attach(session, order, refund, copies)
-            elif amount == left:
+            if amount == left and not copies:
                 refunded_copies.attach_rest(session, order, refund)
             mark_refunding(session, order, payment)
         currency = payment.currency.value
@@ -204,7 +204,7 @@ def apply(
     lock(session, Payment, payment_id)
     if payment.order_id != (order.id if order else None):
         return False
-    rows = list(session.scalars(select(Refund).where(Refund.payment_id == payment_id)))
+    rows = list(session.scalars(select(Refund).where(Refund.payment_id == payment_id).order_by(Refund.id)))
     changed = False
     for facts in sorted(listed, key=lambda each: (each.created is not None, each.created, each.provider_id)):
         row = _match(rows, facts)
