@@ -10,6 +10,8 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    editions,
+    entries,
     evidence,
     inbox,
     letters,
@@ -24,6 +26,7 @@ from shop.admin import (
     statements,
     stock,
     tariffs,
+    texts,
     today,
     words,
 )
@@ -31,6 +34,8 @@ from shop.admin.desk import desk
 from shop.admin.naming import edition_name, language_name
 
 PAGES = (
+    editions,
+    entries,
     evidence,
     inbox,
     letters,
@@ -44,6 +49,7 @@ PAGES = (
     statements,
     stock,
     tariffs,
+    texts,
     today,
 )
 """Every module that adds pages to the desk."""
@@ -72,6 +78,8 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.today", _("Today")),
         ("admin.order_list", _("Orders")),
         ("admin.stock_page", _("Stock")),
+        ("admin.edition_list", _("Editions")),
+        ("admin.content_page", _("Content")),
         ("admin.library_list", _("Library orders")),
         ("admin.money_page", _("Money")),
         ("admin.letter_list", _("Letters")),
