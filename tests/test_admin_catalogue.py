@@ -97,7 +97,7 @@ def test_a_changed_price_holds_at_once_and_touches_no_order(
         ("other_formats", "ebook | 123", "Line 1"),
         ("where_else", "Shop | javascript:alert(1)", "Line 1"),
         ("not_sent", "CH XX", "XX"),
-        ("status", "gone", "valid choice"),
+        ("status", "gone", "choose one"),
         ("description-ru", "", "fill this in"),
     ],
 )

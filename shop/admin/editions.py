@@ -12,7 +12,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from stdnum import isbn
 from wtforms import BooleanField, Field, Form, SelectField, StringField
-from wtforms.validators import NumberRange, Regexp, ValidationError
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # the stubs are of an older WTForms
+from wtforms.validators import AnyOf, NumberRange, Regexp, ValidationError
 
 from shop.admin import revising
 from shop.admin.desk import desk, person
@@ -201,7 +202,12 @@ def _number(label: str, least: int, *, required: bool = False) -> WholeNumberFie
 
 
 def _choice(label: str, known: dict[Any, Any]) -> SelectField:
-    return SelectField(label, choices=[(key.value, text) for key, text in known.items()])
+    return SelectField(
+        label,
+        choices=lambda: [SelectChoice(key.value, str(text)) for key, text in known.items()],
+        validate_choice=False,
+        validators=[AnyOf([key.value for key in known], message=_l("Please choose one of these."))],
+    )
 
 
 def _form() -> type[Form]:

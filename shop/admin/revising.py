@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +26,7 @@ from shop.markets import LANGUAGES
 
 SEEN = "seen"
 PREVIEW = "preview"
+BREAKS = re.compile(r"[\t\r\n]+")
 LONGEST_TEXT = 20_000  # characters; two languages of it fit into what the shop accepts at once
 
 
@@ -55,7 +57,8 @@ def clean(value: str | None) -> str:
 
 
 def one_line(value: str | None) -> str:
-    return " ".join((value or "").split())
+    """A text in one line; its no-break spaces stay."""
+    return BREAKS.sub(" ", value or "").strip()
 
 
 def line_field(label: str, longest: int, *, required: bool = False, **more: Any) -> StringField:
