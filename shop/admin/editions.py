@@ -258,7 +258,9 @@ def _form() -> type[Form]:
         )
     for code in LANGUAGES:
         fields[f"name-{code}"] = line_field(LABELS["name"], 100, required=True, render_kw={"lang": code})
-        fields[f"summary-{code}"] = line_field(LABELS["summary"], 2000, required=True, render_kw={"lang": code})
+        fields[f"summary-{code}"] = text_field(
+            LABELS["summary"], 3, lang=code, required=True, longest=2000, read=revising.one_line
+        )
         fields[f"description-{code}"] = text_field(LABELS["description"], 14, lang=code, required=True)
     made: type[Form] = type("EditionForm", (Form,), fields)
     return made

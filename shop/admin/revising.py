@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -68,10 +68,18 @@ def line_field(label: str, longest: int, *, required: bool = False, **more: Any)
     return StringField(label, [*checks, *more.pop("checks", [])], filters=[one_line], render_kw=kw)
 
 
-def text_field(label: str, rows: int = 4, *checks: Any, lang: str = "", required: bool = False) -> TextAreaField:
+def text_field(
+    label: str,
+    rows: int = 4,
+    *checks: Any,
+    lang: str = "",
+    required: bool = False,
+    longest: int = LONGEST_TEXT,
+    read: Callable[[str | None], str] = clean,
+) -> TextAreaField:
     kw = {"rows": str(rows)} | ({"lang": lang} if lang else {}) | ({"required": True} if required else {})
     before = [Required()] if required else []
-    return TextAreaField(label, [*before, at_most(LONGEST_TEXT), *checks], filters=[clean], render_kw=kw)
+    return TextAreaField(label, [*before, at_most(longest), *checks], filters=[read], render_kw=kw)
 
 
 def day_check(_form: Form, field: Field) -> None:
