@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
-from shop import duty, sales, staff, stock, throttle, trader
+from shop import changes, duty, sales, staff, stock, throttle, trader
 from shop.catalogue import models as catalogue_models
 from shop.clock import Clock
 from shop.content import models as content_models
@@ -28,6 +28,7 @@ from shop.settings import Settings
 
 TABLES = (
     catalogue_models,
+    changes,
     content_models,
     duty,
     ledger,

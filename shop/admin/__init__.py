@@ -14,6 +14,8 @@ from shop.admin import (
     addresses,
     bulk,
     carriers,
+    editions,
+    entries,
     evidence,
     export,
     inbox,
@@ -38,6 +40,7 @@ from shop.admin import (
     statements,
     stock,
     tariffs,
+    texts,
     today,
     words,
 )
@@ -49,6 +52,8 @@ PAGES = (
     bulk,
     addresses,
     carriers,
+    editions,
+    entries,
     evidence,
     export,
     inbox,
@@ -72,6 +77,7 @@ PAGES = (
     statements,
     stock,
     tariffs,
+    texts,
     today,
 )
 """Every module that adds pages to the desk."""
@@ -102,6 +108,8 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.order_list", _("Orders")),
         ("admin.report_page", _("Reports")),
         ("admin.stock_page", _("Stock")),
+        ("admin.edition_list", _("Editions")),
+        ("admin.content_page", _("Content")),
         ("admin.library_list", _("Library orders")),
         ("admin.money_page", _("Money")),
         ("admin.letter_list", _("Letters")),

@@ -86,7 +86,7 @@ def _edition_link(edition: Edition, fact: str) -> str:
         "stock": url_for("admin.stock_page"),
         "distributor": url_for("admin.distributor_page", slug=edition.slug),
     }
-    return places.get(fact, "")
+    return places.get(fact, url_for("admin.edition_page", slug=edition.slug))
 
 
 def _of_edition(session: Session, edition: Edition, fact: str) -> str:

@@ -119,6 +119,15 @@ ACTS: dict[str, Act] = {
     "remove_distributor": Act(Right.MANAGE, _l("removed a distributor")),
     "change_prices": Act(Right.MANAGE, _l("changed prices")),
     "change_postage": Act(Right.MANAGE, _l("changed postage")),
+    # Editions and content
+    **_see(Right.MANAGE, "edition_list", "edition_page", "content_page", "text_page"),
+    **_see(Right.MANAGE, "entry_list", "entry_page", "new_entry"),
+    "change_edition": Act(Right.MANAGE, _l("changed an edition")),
+    "change_text": Act(Right.MANAGE, _l("changed a page of text")),
+    "show_text": Act(Right.MANAGE, _l("published a page of text or took it back")),
+    "add_entry": Act(Right.MANAGE, _l("added an entry")),
+    "change_entry": Act(Right.MANAGE, _l("changed an entry")),
+    "act_on_entry": Act(Right.MANAGE, _l("published, moved or deleted an entry")),
     # People
     **_see(Right.PEOPLE, "people_list", "person_page", "journal_page"),
     "invite": Act(Right.PEOPLE, _l("invited a person")),

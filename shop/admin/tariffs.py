@@ -12,17 +12,22 @@ from sqlalchemy.orm import Session
 from wtforms import BooleanField, Field, Form
 from wtforms.validators import NumberRange, ValidationError
 
-from shop.admin.desk import desk, language
+from shop import changes
+from shop.admin import revising
+from shop.admin.desk import desk, language, person
 from shop.admin.forms import Required, SumField, WholeNumberField
-from shop.catalogue import offers, postage, version
-from shop.catalogue.models import Edition, PostageZone, Price
-from shop.database import transact
-from shop.extensions import db
+from shop.catalogue import editing, offers, postage, version
+from shop.catalogue.models import Edition, PostageZone
+from shop.changes import Meanwhile, seal
+from shop.database import lock, transact
+from shop.extensions import db, now
 from shop.markets import REGIONS
 from shop.money import Currency
 
 HIGHEST = 999_999_99  # minor units
 LONGEST = 90  # working days
+POSTAGE = "postage"
+"""What all postage together is called among the changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +45,47 @@ class ZoneRow:
 
 @desk.get("/setup/prices")
 def prices_page() -> ResponseReturnValue:
-    return _prices(_price_form(db.session()))
+    session = db.session()
+    return _prices(_price_form(session), seal(_price_facts(session)))
 
 
 @desk.post("/setup/prices")
 def change_prices() -> ResponseReturnValue:
-    session = db.session()
-    form = _price_form(session, filled=True)
+    session, actor, at = db.session(), str(person().actor), now()
+    form, seen = _price_form(session, filled=True), revising.seen()
     if not form.validate():
-        return _prices(form), 422
+        return _prices(form, seen), 422
 
     def work(s: Session) -> None:
+        for edition in sorted(offers.editions(s), key=lambda each: each.id):
+            lock(s, Edition, edition.id)
+        # An edition that came after the page was opened is none of this form's.
+        changes.compare(seen, {name: text for name, text in _price_facts(s).items() if name in form._fields})
         for edition in offers.editions(s):
+            before = editing.facts(edition)
             for currency in _currencies():
                 field = form._fields.get(_price_name(edition, currency))
                 if field is not None:
-                    _set_price(edition, currency, field.data)
+                    editing.set_price(edition, currency, field.data)
+            changes.record(s, editing.subject(edition.slug), before, editing.facts(edition), actor, at)
         version.rise(s)
 
-    transact(session, work)
+    try:
+        transact(session, work)
+    except Meanwhile:
+        again, clashes = revising.merged(session, "", form, _price_facts(session))
+        return _prices(again, seal(_price_facts(session)), clashes), 409
     flash(_("Prices saved. They hold from now on; no order was touched."))
     return redirect(url_for("admin.prices_page"), code=303)
 
 
-def _set_price(edition: Edition, currency: Currency, amount: int) -> None:
-    row = next((price for price in edition.prices if price.currency is currency), None)
-    if row is None:
-        edition.prices.append(Price(currency=currency, amount=amount))
-    else:
-        row.amount = amount
+def _price_facts(session: Session) -> dict[str, str]:
+    facts = {}
+    for edition in offers.editions(session):
+        for currency in _currencies():
+            known = edition.price_in(currency)
+            facts[_price_name(edition, currency)] = editing.sum_text(known.amount if known else None)
+    return facts
 
 
 def _currencies() -> list[Currency]:
@@ -99,25 +116,33 @@ def _between(least: int) -> NumberRange:
     return NumberRange(least, HIGHEST, message=_l("This sum is too low or too high."))
 
 
-def _prices(form: Form) -> str:
+def _prices(form: Form, seal: str, clashes: list[revising.Clash] | None = None) -> str:
     editions = offers.editions(db.session())
     rows = [(each, [form[_price_name(each, currency)] for currency in _currencies()]) for each in editions]
-    return render_template("admin/prices.html", rows=rows, currencies=_currencies())
+    return render_template(
+        "admin/prices.html", rows=rows, currencies=_currencies(), seal=seal, clashes=clashes or []
+    )
 
 
 @desk.get("/setup/postage")
 def postage_page() -> ResponseReturnValue:
-    return _postage(_postage_form(db.session()))
+    session = db.session()
+    return _postage(_postage_form(session), seal(_postage_facts(session)))
 
 
 @desk.post("/setup/postage")
 def change_postage() -> ResponseReturnValue:
-    session = db.session()
-    form = _postage_form(session, filled=True)
+    session, actor, at = db.session(), str(person().actor), now()
+    form, seen = _postage_form(session, filled=True), revising.seen()
     if not form.validate():
-        return _postage(form), 422
+        return _postage(form, seen), 422
 
     def work(s: Session) -> None:
+        for zone in sorted(postage.zones(s), key=lambda each: each.id):
+            lock(s, PostageZone, zone.id)
+        before = _postage_facts(s)
+        # A zone that came after the page was opened is none of this form's.
+        changes.compare(seen, {name: text for name, text in before.items() if name in form._fields})
         for zone in postage.zones(s):
             if f"{zone.slug}-on" not in form._fields:
                 continue  # came after the page was opened
@@ -130,11 +155,43 @@ def change_postage() -> ResponseReturnValue:
             further = form._fields.get(f"{zone.slug}-further")
             if further is not None and zone.further_grams is not None:
                 zone.further_amount = further.data
+        changes.record(s, POSTAGE, before, _postage_facts(s), actor, at)
         version.rise(s)
 
-    transact(session, work)
+    try:
+        transact(session, work)
+    except Meanwhile:
+        facts = _postage_facts(session)
+        again, clashes = revising.merged(session, POSTAGE, form, facts, _postage_labels(session))
+        return _postage(again, seal(facts), clashes), 409
     flash(_("Postage saved. It holds from now on; no order was touched."))
     return redirect(url_for("admin.postage_page"), code=303)
+
+
+def _postage_facts(session: Session) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for zone in postage.zones(session):
+        facts |= editing.zone_facts(zone)
+    return facts
+
+
+def _postage_labels(session: Session) -> dict[str, str]:
+    """What each field is called, with its zone."""
+    found: dict[str, str] = {}
+    for zone in postage.zones(session):
+        name, currency = zone.names.get(language(), zone.slug), REGIONS[zone.region].currency.value
+        fields = {
+            "on": _("parcels go there"),
+            "least": _("least working days"),
+            "most": _("most working days"),
+            "further": _("each further begun weight, %(currency)s", currency=currency),
+        }
+        for band in zone.bands:
+            fields[str(band.up_to_grams)] = _(
+                "up to %(grams)s g, %(currency)s", grams=band.up_to_grams, currency=currency
+            )
+        found |= {f"{zone.slug}-{field}": f"{name}: {text}" for field, text in fields.items()}
+    return found
 
 
 def _postage_form(session: Session, filled: bool = False) -> Form:
@@ -175,7 +232,7 @@ def _days(label: str, least: str = "") -> WholeNumberField:
     )
 
 
-def _postage(form: Form) -> str:
+def _postage(form: Form, seal: str, clashes: list[revising.Clash] | None = None) -> str:
     rows = [
         ZoneRow(
             zone,
@@ -188,4 +245,12 @@ def _postage(form: Form) -> str:
         )
         for zone in postage.zones(db.session())
     ]
-    return render_template("admin/postage.html", rows=rows, currencies={z: r.currency for z, r in REGIONS.items()})
+    session = db.session()
+    return render_template(
+        "admin/postage.html",
+        rows=rows,
+        currencies={z: r.currency for z, r in REGIONS.items()},
+        seal=seal,
+        clashes=clashes or [],
+        past=revising.past(session, [POSTAGE], _postage_labels(session)),
+    )

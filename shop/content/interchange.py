@@ -53,9 +53,9 @@ def import_pages(session: Session, folder: Path = SHIPPED, *, replace: bool = Fa
 
 
 def page(session: Session, slug: str, language: str) -> PageText | None:
-    """A page in a language: the owner's, or else the one the shop comes with."""
+    """A page in a language: the owner's, if it is published, or else the one the shop comes with."""
     row = session.get(PageText, (slug, language))
-    if row is not None:
+    if row is not None and row.published and row.body:
         return row
     draft = _shipped(slug, language)
     return PageText(**draft._asdict()) if draft else None
@@ -65,3 +65,12 @@ def page(session: Session, slug: str, language: str) -> PageText | None:
 def _shipped(slug: str, language: str) -> Draft | None:
     path = SHIPPED / f"{slug}.{language}.md"
     return read(path) if path.is_file() else None
+
+
+def own_or_shipped(session: Session, slug: str, language: str) -> PageText:
+    """A page's row, published or not; where there is none, an unsaved one with the text that the shop comes with."""
+    row = session.get(PageText, (slug, language))
+    if row is not None:
+        return row
+    draft = _shipped(slug, language) or Draft(slug, language, "", "", "")
+    return PageText(**draft._asdict(), published=True)
