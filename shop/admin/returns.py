@@ -12,7 +12,7 @@ from shop.admin import posting
 from shop.admin.desk import desk, person
 from shop.admin.forms import PostForm
 from shop.admin.orders import whole
-from shop.admin.words import REPLACED
+from shop.admin.parcel_words import REPLACED
 from shop.database import transact
 from shop.errors import OutOfStock, WrongState
 from shop.extensions import db, now

@@ -9,13 +9,14 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
+from shop.admin import parcel_words
 from shop.admin.desk import locale
 from shop.letters.models import Kind, LetterState
 from shop.libraries.models import LibraryEvent, LibraryState, Request
 from shop.markets import write_money
 from shop.money import Currency, Money
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import ParcelKind, ReturnEnd, TimelineEntry, Worry
+from shop.orders.models import TimelineEntry, Worry
 from shop.payments.models import AttemptState, InboxState, RefundSource, RefundState
 from shop.payments.orphans import Obstacle
 from shop.stock import Movement
@@ -244,34 +245,7 @@ MOVEMENT = {
     Movement.UNPOST: _l("has not left after all"),
 }
 
-REPLACED = {
-    "lost": _l("The parcel was lost"),
-    "damaged": _l("Copies arrived damaged"),
-    "wrong": _l("The wrong copies were in it"),
-}
-"""Why something goes in place of what was posted."""
-
-PARCEL = {
-    ParcelKind.ORDER: _l("ordered copies"),
-    ParcelKind.REPLACEMENT: _l("free replacement"),
-    ParcelKind.RESENT: _l("posted again, free"),
-}
-
-RETURN_END = {
-    ReturnEnd.RESENT: _l("to be posted again"),
-    ReturnEnd.REFUNDED: _l("to be refunded"),
-    ReturnEnd.NOTHING: _l("nothing follows"),
-}
-
-ADDRESS = {
-    "name": _l("Name"),
-    "line1": _l("First line"),
-    "line2": _l("Second line"),
-    "city": _l("Town"),
-    "state": _l("State or region"),
-    "postal_code": _l("Postcode"),
-    "phone": _l("Telephone"),
-}
+REPLACED, PARCEL, RETURN_END = parcel_words.REPLACED, parcel_words.PARCEL, parcel_words.RETURN_END
 
 ACTOR = {
     "buyer": _l("the buyer"),
@@ -346,34 +320,6 @@ def _posted(details: Mapping[str, Any]) -> str:
     return str(_("The parcel was posted."))
 
 
-def _address(details: Mapping[str, Any]) -> str:
-    """From what to what, as long as the values are there."""
-    changes = [
-        _(
-            "%(field)s: “%(before)s” became “%(after)s”",
-            field=ADDRESS.get(name, name),
-            before=details.get(f"{name}_before", ""),
-            after=details.get(name, ""),
-        )
-        for name in details.get("fields", ())
-        if not {name, f"{name}_before"} & set(details.get("erased", ()))
-    ]
-    return str(_("The address was corrected.")) + (" " + "; ".join(changes) + "." if changes else "")
-
-
-def _decided(details: Mapping[str, Any]) -> str:
-    if details.get("why") == "came_back":
-        return str(_("What came back is to be posted again, free of charge."))
-    why = REPLACED.get(str(details.get("why")), "")
-    return str(_("A free replacement is to be posted: %(why)s.", why=str(why).lower()))
-
-
-def _came_back(details: Mapping[str, Any]) -> str:
-    if details.get("restocked"):
-        return str(_("A parcel came back; its copies stand on the shelf."))
-    return str(_("A parcel came back; its copies cannot be sold again."))
-
-
 def _dispute(details: Mapping[str, Any]) -> str:
     status = str(details.get("status", ""))
     return str(_("The dispute is now: %(status)s.", status=DISPUTE.get(status, status)))
@@ -406,16 +352,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "refunded": lambda d: _("%(sum)s was refunded.", sum=_sum(d)),
     "refund_failed": lambda d: _("A refund failed."),
     "posted": _posted,
-    "posting_undone": lambda d: _("It was taken back that a parcel was posted: it is still here."),
-    "tracked": lambda d: _("The tracking number was noted: %(tracking)s.", tracking=d.get("tracking", "…")),
-    "address_corrected": _address,
-    "parcel_decided": _decided,
-    "parcel_dropped": lambda d: _("A free parcel was called off; its copies went back to sale."),
-    "parcel_back": _came_back,
-    "return_settled": lambda d: _(
-        "What follows from the parcel that came back: %(end)s.",
-        end=RETURN_END[ReturnEnd(d["end"])] if d.get("end") in set(ReturnEnd) else d.get("end", ""),
-    ),
+    **parcel_words.EVENTS,
     "refund_undone": lambda d: _("The refund of %(sum)s was taken back.", sum=_sum(d)),
     "fulfilment_cancelled": lambda d: _("Posting was called off; the copies went back to sale."),
     "cancelled_fulfilment": lambda d: _("Posting was called off; the copies went back to sale."),
