@@ -45,6 +45,7 @@ def test_every_page_of_the_desk_says_who_may_use_it(app: Flask) -> None:
         rule.endpoint.removeprefix("admin.") for rule in app.url_map.iter_rules() if rule.endpoint[:6] == "admin."
     }
     assert pages - set(ACTS) == set(), "nobody may use these: give each a line in shop/admin/rights.py"
+    assert set(ACTS) - pages == set(), "these are gone: take away their lines in shop/admin/rights.py"
 
 
 def test_whatever_is_done_or_taken_away_has_words_in_the_journal(app: Flask) -> None:

@@ -84,10 +84,12 @@ ACTS: dict[str, Act] = {
     "settle": Act(Right.MANAGE, _l("looked at a worry")),
     "send_again": Act(Right.MANAGE, _l("sent a letter again")),
     "evidence": Act(Right.EXPORT, _l("downloaded evidence about an order")),
+    "export_orders": Act(Right.EXPORT, _l("downloaded a list of orders")),
     "correct_address": Act(Right.MANAGE, _l("corrected an address")),
     **_see(Right.MANAGE, "address_page"),
     # Parcels
     **_see(Right.PACK, "packing_table", "carrier_page", "order_papers", "parcel_papers", "back_page"),
+    "post_ticked": Act(Right.PACK, _l("marked orders as posted")),
     "pack": Act(Right.PACK, _l("marked orders as posted")),
     "carrier_import": Act(Right.PACK, _l("read in a list of the carrier")),
     "undo_posting": Act(Right.PACK, _l("took a posting back")),

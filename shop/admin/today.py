@@ -22,8 +22,9 @@ from shop.extensions import db, now
 from shop.letters.models import Letter
 from shop.libraries.models import LibraryOrder
 from shop.markets import day_of
+from shop.orders import parcels
 from shop.orders.finding import ATTENTION, TO_POST
-from shop.orders.models import Order
+from shop.orders.models import Order, Shipment
 from shop.payments import comparison
 from shop.payments.disputes import TO_ANSWER
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refund
@@ -32,6 +33,15 @@ from shop.stock import Stock
 SHOWN = 25
 WITH_ORDER = (
     joinedload(Dispute.payment).joinedload(Payment.order).options(lazyload(Order.lines), lazyload(Order.buyer))
+)
+
+
+CAME_BACK = (
+    select(Shipment)
+    .where(parcels.CAME_BACK)
+    .options(joinedload(Shipment.order).options(lazyload(Order.lines), lazyload(Order.buyer)))
+    .order_by(Shipment.returned_at, Shipment.id)
+    .limit(SHOWN)
 )
 
 
@@ -55,6 +65,7 @@ def today() -> ResponseReturnValue:
         tasks=_tasks(session),
         waiting=waiting,
         disputes=_disputes(session),
+        returned=list(session.scalars(CAME_BACK)),
         day=day_of(now()),
         shown=SHOWN,
         reports=reports.reports(session, now()),
@@ -72,14 +83,19 @@ def _tasks(session: Session) -> list[Task]:
         wanted: Select[int] = select(func.count()).select_from(what).where(*where)
         return session.scalar(wanted) or 0
 
-    orders = url_for("admin.order_list", state="to_post")
     last = comparison.latest(session)
     return [
-        Task(many(Order, TO_POST), _("Orders to post"), orders),
+        Task(many(Order, TO_POST), _("Orders to post"), url_for("admin.packing_table")),
         Task(
             many(Order, TO_POST, Order.paid_at < overdue_since(session, now())),
             _("Orders late to post"),
             url_for("admin.order_list", state="overdue"),
+        ),
+        Task(many(Shipment, parcels.WAITING), _("Free parcels to post"), url_for("admin.packing_table")),
+        Task(
+            many(Shipment, parcels.CAME_BACK),
+            _("Parcels that came back"),
+            f"{url_for('admin.today')}#returned",
         ),
         Task(
             many(Order, ATTENTION), _("Orders that need attention"), url_for("admin.order_list", state="attention")
