@@ -10,6 +10,7 @@ from flask import Flask
 from flask_babel import gettext as _
 
 from shop.admin import (
+    bands,
     editions,
     entries,
     evidence,
@@ -34,6 +35,7 @@ from shop.admin.desk import desk
 from shop.admin.naming import edition_name, language_name
 
 PAGES = (
+    bands,
     editions,
     entries,
     evidence,
