@@ -226,3 +226,30 @@ def test_the_facts_of_an_edition_are_those_of_its_form(
     shown = set(edit(desk, "/admin/editions/russian").fields) - {"seen", "csrf_token"}
     assert set(known) - shown <= {"contents_complete"}  # a box without its tick
     assert shown <= set(known)
+
+
+def test_a_band_of_weight_is_added_once_and_the_last_one_stays(
+    desk: Client, session: Session, catalogue: Catalogue
+) -> None:
+    page, version = "/admin/setup/postage", current(session)
+
+    def bands(action: str) -> list[Form]:
+        return [form for form in desk.get(page).page.forms() if form.action.endswith(action)]
+
+    add = bands("/bands")[0]
+    before = len(bands("/remove"))
+    assert desk.submit(add, grams="2000", amount="9,90").status_code == 303
+    assert rows(session, "postage")[0][0:3] == ("uk-2000", "", "9.90")
+    assert current(session) == version + 1
+    assert desk.submit(add, grams="2000", amount="1.00").status_code == 409
+    for typed in ({"grams": "0", "amount": "1.00"}, {"grams": "9", "amount": "-1"}, {"grams": "", "amount": ""}):
+        assert desk.submit(add, **typed).status_code == 422
+    remove = bands("/remove")
+    assert len(remove) > before
+    added = next(form for form in remove if "/2000/" in form.action)
+    assert desk.submit(added).status_code == 303
+    assert desk.submit(added).status_code == 409
+    last = added
+    last.action = last.action.replace("/2000/", "/750/")
+    assert desk.submit(last).status_code == 409
+    assert len(bands("/remove")) == before

@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from shop.admin import (
     account,
     addresses,
+    bands,
     bulk,
     carriers,
     editions,
@@ -52,6 +53,7 @@ PAGES = (
     bulk,
     addresses,
     carriers,
+    bands,
     editions,
     entries,
     evidence,

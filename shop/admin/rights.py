@@ -121,6 +121,8 @@ ACTS: dict[str, Act] = {
     "remove_distributor": Act(Right.MANAGE, _l("removed a distributor")),
     "change_prices": Act(Right.MANAGE, _l("changed prices")),
     "change_postage": Act(Right.MANAGE, _l("changed postage")),
+    "add_band": Act(Right.MANAGE, _l("added a weight band of postage")),
+    "remove_band": Act(Right.MANAGE, _l("removed a weight band of postage")),
     # Editions and content
     **_see(Right.MANAGE, "edition_list", "edition_page", "content_page", "text_page"),
     **_see(Right.MANAGE, "entry_list", "entry_page", "new_entry"),

@@ -176,8 +176,9 @@ def _postage_facts(session: Session) -> dict[str, str]:
 
 
 def _postage_labels(session: Session) -> dict[str, str]:
-    """What each field is called, with its zone."""
+    """What each field is called, with its zone; those of bands that are gone as well."""
     found: dict[str, str] = {}
+    noted = {row.field for row in changes.history(session, [POSTAGE])}
     for zone in postage.zones(session):
         name, currency = zone.names.get(language(), zone.slug), REGIONS[zone.region].currency.value
         fields = {
@@ -186,10 +187,9 @@ def _postage_labels(session: Session) -> dict[str, str]:
             "most": _("most working days"),
             "further": _("each further begun weight, %(currency)s", currency=currency),
         }
-        for band in zone.bands:
-            fields[str(band.up_to_grams)] = _(
-                "up to %(grams)s g, %(currency)s", grams=band.up_to_grams, currency=currency
-            )
+        gone = [field.removeprefix(f"{zone.slug}-") for field in noted if field.startswith(f"{zone.slug}-")]
+        for grams in {*(str(band.up_to_grams) for band in zone.bands), *filter(str.isdigit, gone)}:
+            fields[grams] = _("up to %(grams)s g, %(currency)s", grams=grams, currency=currency)
         found |= {f"{zone.slug}-{field}": f"{name}: {text}" for field, text in fields.items()}
     return found
 

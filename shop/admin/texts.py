@@ -23,10 +23,9 @@ from shop.markets import LANGUAGES
 @desk.get("/content")
 def content_page() -> ResponseReturnValue:
     """Everything the shop says beside the catalogue."""
-    session = db.session()
     rows = [
-        (slug, pages.rows(session, slug), revising.missing(pages.facts(session, slug), ("title", "body")))
-        for slug in pages.SLUGS
+        (slug, page, revising.missing(pages.told(page), ("title", "body")))
+        for slug, page in pages.everything(db.session()).items()
     ]
     return render_template("admin/content.html", rows=rows, kinds=KINDS)
 

@@ -20,6 +20,7 @@ from shop.catalogue.models import (
     Edition,
     EditionText,
     NotSent,
+    PostageBand,
     PostageZone,
     Price,
     Role,
@@ -29,7 +30,7 @@ from shop.catalogue.models import (
 from shop.catalogue.sheet import FORMATS, SCHEMES
 from shop.catalogue.values import isbn_13, published, web_address
 from shop.database import lock
-from shop.errors import CatalogueError
+from shop.errors import CatalogueError, WrongState
 from shop.markets import COUNTRIES, LANGUAGES, REGIONS
 from shop.money import Currency
 
@@ -140,6 +141,21 @@ def zone_facts(zone: PostageZone) -> dict[str, str]:
     if zone.further_amount is not None:
         told[f"{zone.slug}-further"] = sum_text(zone.further_amount)
     return told
+
+
+def add_band(zone: PostageZone, grams: int, amount: int) -> None:
+    """Say what a parcel up to a weight costs; raises ``WrongState`` if the zone says so already."""
+    if any(band.up_to_grams == grams for band in zone.bands):
+        raise WrongState(zone.slug)
+    zone.bands.append(PostageBand(up_to_grams=grams, amount=amount))
+
+
+def remove_band(zone: PostageZone, grams: int) -> None:
+    """Take a band away; raises ``WrongState`` for one that is not there, and for the zone's only one."""
+    band = next((band for band in zone.bands if band.up_to_grams == grams), None)
+    if band is None or len(zone.bands) == 1:
+        raise WrongState(zone.slug)
+    zone.bands.remove(band)
 
 
 # Lists as lines

@@ -69,8 +69,10 @@ def _shipped(slug: str, language: str) -> Draft | None:
 
 def own_or_shipped(session: Session, slug: str, language: str) -> PageText:
     """A page's row, published or not; where there is none, an unsaved one with the text that the shop comes with."""
-    row = session.get(PageText, (slug, language))
-    if row is not None:
-        return row
+    return session.get(PageText, (slug, language)) or shipped_row(slug, language)
+
+
+def shipped_row(slug: str, language: str) -> PageText:
+    """The text that the shop comes with, as a row that is not saved; an empty one where there is none."""
     draft = _shipped(slug, language) or Draft(slug, language, "", "", "")
     return PageText(**draft._asdict(), published=True)
