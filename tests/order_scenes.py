@@ -49,11 +49,26 @@ def missing(lives: TwoLives) -> None:
     lives.cancel(0, "")
 
 
-def revived_or_late(lives: TwoLives) -> None:
+def revived(lives: TwoLives) -> None:
     opened(lives)
     lives.open_twin(0, lost=False, then="left", heard=False)
     lives.cancel(0, "")
     lives.pay(0, "paid", "home", 0, heard=True)
+
+
+def paid_late(lives: TwoLives) -> None:
+    """The copies of an order that was given up are gone when its money comes."""
+    opened(lives)
+    lives.open_twin(0, lost=False, then="left", heard=False)
+    lives.cancel(0, "")
+    for slug in lives.model.shelf:
+        lives.count_the_shelf(slug, -9)
+    lives.pay(0, "paid", "home", 0, heard=True)
+
+
+def paid_twice(lives: TwoLives) -> None:
+    paid(lives)
+    lives.open_twin(0, lost=False, then="paid", heard=True)
 
 
 def posted(lives: TwoLives) -> None:
@@ -75,7 +90,7 @@ def disputed(lives: TwoLives) -> None:
 
 def failed(lives: TwoLives) -> None:
     paid(lives)
-    lives.ask_refund_of_copies(0, 1, 1, at_once=True)
+    lives.ask_refund_of_copies(0, 1, 0, at_once=True)
     lives.a_refund_goes_on(0, "failed", heard=True)
     lives.settle_worries(0, every=True)
 
@@ -139,10 +154,19 @@ def given_back_from_both_sides(lives: TwoLives) -> None:
 
 
 def lost_and_disputed(lives: TwoLives) -> None:
-    """Money without an order, disputed before the order is rebuilt."""
+    """Money without an order is disputed before the order is rebuilt."""
     opened(lives)
     lives.open_twin(0, lost=True, then="paid", heard=True)
     lives.dispute(0, "needs_response", heard=True)
+    lives.rebuild(0, "")
+
+
+def lost_and_given_back(lives: TwoLives) -> None:
+    """Money without an order goes back in part, so that the order cannot be rebuilt."""
+    opened(lives)
+    lives.open_twin(0, lost=True, then="paid", heard=True)
+    lives.ask_refund_of_a_sum(0, 500, 0, at_once=True)
+    lives.rebuild(0, "")
 
 
 SCENES = [
@@ -154,7 +178,9 @@ SCENES = [
     delayed,
     other_page_closed,
     missing,
-    revived_or_late,
+    revived,
+    paid_late,
+    paid_twice,
     posted,
     posted_and_given_back,
     disputed,
@@ -166,4 +192,5 @@ SCENES = [
     unanswered,
     given_back_from_both_sides,
     lost_and_disputed,
+    lost_and_given_back,
 ]
