@@ -85,7 +85,7 @@ def _tasks(session: Session) -> list[Task]:
 
     last = comparison.latest(session)
     return [
-        Task(many(Order, TO_POST), _("Orders to post"), url_for("admin.packing_table")),
+        Task(many(Order, TO_POST), _("Orders to post"), url_for("admin.order_list", state="to_post")),
         Task(
             many(Order, TO_POST, Order.paid_at < overdue_since(session, now())),
             _("Orders late to post"),
