@@ -195,7 +195,7 @@ def test_a_ticked_order_that_cannot_be_posted_is_named_and_keeps_no_other_from_i
     done = desk.post("/admin/orders/ticked/post", data=data)
     assert done.location == "/admin/orders"
     text = desk.get(done.location).page.text
-    assert f"These orders cannot be posted now: {bad.number}." in text
+    assert f"{bad.number}: This order cannot be posted now." in text
     assert "1 order is marked as posted." in text
 
 

@@ -48,5 +48,5 @@ def test_a_dispute_shows_its_deadline_and_offers_evidence_until_it_is_over(
             assert part in text
     gateway.close_dispute(made.provider_id, "won")
     disputes.learn(session, gateway, made.provider_id, now)
-    assert "Disputes to answer" not in desk.get("/admin/").page.text
+    assert "answer by" not in desk.get("/admin/").page.text
     assert "won" in desk.get(url(order)).page.text

@@ -589,7 +589,7 @@ def test_an_ordinary_address_blocks_nothing(session: Session, catalogue: Catalog
     order = make_paid_order(session, gateway)
     assert order.may_be_posted
     assert order.buyer.address_lines() == [LONDON.name, LONDON.line1, "London EC1A 9HF"]
-    assert order.buyer.search == "ada reader ada@reader.example"
+    assert order.buyer.search == "ada ada@reader.example example london reader reader.example"
 
 
 def test_a_payment_without_an_e_mail_address_is_a_payment(

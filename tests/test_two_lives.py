@@ -29,8 +29,9 @@ from shop.database import Base, transact
 from shop.errors import GatewayError, GatewayRefused, GatewayUnavailable, OutOfStock, WrongState
 from shop.letters.models import Letter
 from shop.orders import counting, fulfilment, placing, timeline
-from shop.orders.models import Buyer, Concern, Order, OrderLine, Shipment, TimelineEntry
+from shop.orders.models import Buyer, Concern, Order, OrderLine, Shipment, ShipmentLine, TimelineEntry
 from shop.orders.numbers import new_number
+from shop.orders.terms import OrderTerm
 from shop.payments import (
     checkouts,
     copies,
@@ -86,7 +87,7 @@ MANY = st.integers(0, 11)
 BELFAST = {"address": Address("Ada Reader", "1 Long Lane", "", "Belfast", "", "BT1 5GS", "GB")}
 PAID = ("paid", "part_refunded", "refunded")
 LIVES = (Stock, StockMovement, Order, OrderLine, Buyer, Shipment, Concern, TimelineEntry, CheckoutAttempt, Payment)
-LIVES += (Refund, RefundLine, Dispute, InboxEvent, LedgerEntry, Letter)
+LIVES += (Refund, RefundLine, Dispute, InboxEvent, LedgerEntry, Letter, ShipmentLine, OrderTerm)
 """What each example begins without; the catalogue and the people stay."""
 
 

@@ -45,3 +45,8 @@ def terms_of(*texts: str | None) -> set[str]:
 def code_terms(code: str | None) -> set[str]:
     """What a code (a tracking or purchase-order number) is found by: as a text, and in one piece."""
     return terms_of(code) | ({squeezed} if (squeezed := squeeze(code or "")) else set())
+
+
+def searchable(name: str | None, email: str | None, city: str | None, purchase_order: str | None) -> str:
+    """The terms that a buyer's orders are found by, with blanks between."""
+    return " ".join(sorted(terms_of(name, email, city) | code_terms(purchase_order)))

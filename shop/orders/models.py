@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from shop.database import Base
 from shop.markets import MARKETS, Market
 from shop.money import Currency, Money
-from shop.orders.folding import code_terms, terms_of
+from shop.orders.folding import searchable
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 
 PERSONAL = "personal"
@@ -235,11 +235,6 @@ class Buyer(Base):
         return searchable(self.name, self.email, self.city, self.purchase_order)
 
 
-def searchable(name: str | None, email: str | None, city: str | None, purchase_order: str | None) -> str:
-    """The terms that a buyer's orders are found by, with blanks between."""
-    return " ".join(sorted(terms_of(name, email, city) | code_terms(purchase_order)))
-
-
 @event.listens_for(Buyer, "before_insert")
 @event.listens_for(Buyer, "before_update")
 def _keep_searchable(_mapper: Any, _connection: Any, buyer: Buyer) -> None:
@@ -268,8 +263,7 @@ class ReturnEnd(enum.StrEnum):
 class Shipment(Base):
     """A parcel. An order's own is written when it is posted; a free one when it is decided, and posted later.
 
-    A parcel whose posting was taken back, or a free one that was called off, stays as a row with ``undone_at``.
-    """
+    One whose posting was taken back, or a free one that was called off, stays with ``undone_at``."""
 
     __tablename__ = "shipment"
     __table_args__ = (

@@ -96,9 +96,11 @@ def _follow_parcel(_mapper: Any, connection: Connection, shipment: Shipment) -> 
 
 @event.listens_for(Shipment, "after_update")
 def _follow_changed_parcel(mapper: Any, connection: Connection, shipment: Shipment) -> None:
-    if inspect(shipment).attrs.tracking.history.has_changes():
+    changed = inspect(shipment).attrs
+    if changed.tracking.history.has_changes() or changed.undone_at.history.has_changes():
         _forget_parcel(mapper, connection, shipment)
-        _follow_parcel(mapper, connection, shipment)
+        if shipment.undone_at is None:
+            _follow_parcel(mapper, connection, shipment)
 
 
 @event.listens_for(Shipment, "before_delete")
@@ -111,7 +113,12 @@ def expected(order: Order) -> set[tuple[str, str]]:
     """The terms that an order should have, each with its source; its parcels are read."""
     found = {(term, NUMBER) for term in number_terms(order.number)}
     found |= {(term, BUYER) for term in order.buyer.search.split()}
-    return found | {(term, parcel(each.id)) for each in order.shipments for term in code_terms(each.tracking)}
+    return found | {
+        (term, parcel(each.id))
+        for each in order.parcels
+        if each.undone_at is None
+        for term in code_terms(each.tracking)
+    }
 
 
 def kept(session: Session, order_ids: Iterable[int]) -> dict[int, set[tuple[str, str]]]:

@@ -22,8 +22,9 @@ from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.money import Money
 from shop.orders import placing, terms, timeline
+from shop.orders.folding import searchable
 from shop.orders.lifecycle import Action, FulfilmentState, Step, after_payment, after_step
-from shop.orders.models import Order, Worry, searchable
+from shop.orders.models import Order, Worry
 from shop.orders.snapshot import money_fact, order_facts
 from shop.payments import refunds
 from shop.payments.gateway import CheckoutFacts

@@ -16,7 +16,7 @@ from shop.database import add_once, lock, mark_locked, transact
 from shop.errors import WrongState
 from shop.markets import COUNTRIES, MARKETS
 from shop.money import Currency
-from shop.orders import timeline
+from shop.orders import terms, timeline
 from shop.orders.models import Buyer, Order, OrderLine
 from shop.orders.numbers import read_number
 from shop.orders.timeline import Actor
@@ -135,6 +135,7 @@ def _order(session: Session, payment: Payment, facts: CheckoutFacts, now: dateti
             )
         )
     session.flush()
+    terms.keep_number(session, order)
     return order
 
 
