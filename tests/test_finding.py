@@ -58,10 +58,14 @@ def test_an_order_is_found_by_words_and_their_beginnings(
     typed = {
         "NUMBER": number.lower(),
         "BARE": number[3:],
-        "BEGINNING": number[:6],
+        "BEGINNING": number[:6],  # whatever its letters: not every number has a digit so early
         "number apart": f"rr {number[3:7]} {number[7:]}",
     }.get(typed, typed)
     assert found(session, typed=typed) == [number]
+
+
+def test_the_beginning_of_a_number_need_not_have_a_digit():
+    assert finding._code("rr-gkx") == "rrgkx"
 
 
 @pytest.mark.parametrize("typed", ["lkina", "анна петрова", "%", "_", "example.or g", "\U0010ffff"])

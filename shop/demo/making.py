@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from shop import sales
@@ -20,6 +20,7 @@ from shop.demo.stories import Outcome, Story
 from shop.demo.writing import write
 from shop.errors import NotOrderable, ShopError
 from shop.markets import MARKETS, Market
+from shop.orders.models import Order
 from shop.staff import NOTIFIED, Admin
 from shop.stock import Movement, Stock
 from shop.trader import trader
@@ -54,11 +55,12 @@ class Shelf:
 
 
 def make(session: Session, number: int, seed: str, now: datetime) -> int:
-    """Add so many orders of the last three years; the same seed draws the same ones. Answers how many.
+    """Add so many orders of the last three years; the same seed draws the same ones in an empty shop. Answers how many.
 
     Raises ``NothingToSell`` for a shop without a catalogue. Days that are over are closed at the end.
     """
     shelf = transact(session, _shelf, now)
+    seed = f"{seed}:{session.scalar(select(func.count(Order.id)))}"  # whoever asks again gets others
     done = 0
     while done < number:
         size = min(LOT, number - done)
@@ -114,7 +116,7 @@ def _shelf(session: Session, now: datetime) -> Shelf:
 def _lot(session: Session, shelf: Shelf, seed: str, done: int, size: int, number: int, now: datetime) -> None:
     """Write some of the orders with all that belongs to them, and the copies that they needed."""
     rows = Rows(session, size)
-    chance = Random(f"{seed}:{done}:{rows.first_order}")
+    chance = Random(f"{seed}:{done}")
     first = None
     for place in range(done, done + size):
         story = _story(chance, shelf, (place + chance.random()) / number, now)

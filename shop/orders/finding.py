@@ -25,6 +25,7 @@ PER_PAGE = 50
 COUNTED = 10_000
 """Sets larger than this are not counted further."""
 MOST_WORDS = 12
+OF_A_NUMBER = "rr-"
 SHORTEST_CODE = 4
 LAST = "\U0010ffff"
 """Comes after every character that a term may hold."""
@@ -148,8 +149,8 @@ def _begins(word: str) -> Among:
 def _code(word: str) -> str:
     """A word in one piece if it may be the beginning of a code, else as it is."""
     squeezed = squeeze(word)
-    is_code = len(squeezed) >= SHORTEST_CODE and any(each.isdigit() for each in squeezed)
-    return squeezed if is_code else word
+    is_code = any(each.isdigit() for each in squeezed) or word.startswith(OF_A_NUMBER)
+    return squeezed if is_code and len(squeezed) >= SHORTEST_CODE else word
 
 
 def _cheapest(session: Session, sets: list[Among]) -> list[ColumnElement[bool]]:
