@@ -353,6 +353,7 @@ def test_rate_limits_look_like_stripes(shop: Shop) -> None:
 
 
 def test_what_was_sent_can_be_looked_at(shop: Shop) -> None:
+    shop.open()
     last = shop.sandbox.control("requests")["requests"][-1]["seq"]
     shop.open(client_reference_id="LOOK")
     calls = shop.sandbox.control(f"requests?after={last}&path=/v1/checkout/sessions")["requests"]
