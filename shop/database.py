@@ -207,7 +207,7 @@ def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args
                     doubtful -= 1
                 elif not (lost or _passing(error)):
                     raise
-            except BaseException:
+            except BaseException:  # raised again: a signal, too, must leave no transaction open
                 session.rollback()
                 raise
             else:

@@ -108,7 +108,7 @@ class Worker:
             session.rollback()
             try:
                 work(session, moment, since)
-            except BaseException:
+            except BaseException:  # raised again: another worker may try soon, even if this one is told to end
                 transact(session, duty.put_off, name, moment + min(every, timedelta(minutes=1)))
                 raise
             transact(session, duty.finish, name, moment, every)
@@ -121,7 +121,7 @@ class Worker:
             work()
         except GatewayError as error:
             log.warning("%s: the payment provider: %s", name, error)
-        except SQLAlchemyError:
+        except SQLAlchemyError:  # the next round tries again; the log says why this one did not
             log.exception("%s: the database", name)
         except Exception:
             # A mistake in one duty must not end the process that delivers everybody's letters.

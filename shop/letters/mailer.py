@@ -77,7 +77,7 @@ class SmtpMailer:
                 server.starttls(context=context)
             if self._user:
                 server.login(self._user, self._password)
-        except BaseException:
+        except BaseException:  # raised again: whatever it is, the connection does not stay open
             server.close()
             raise
         return server

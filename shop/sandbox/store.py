@@ -91,7 +91,7 @@ class Store:
             try:
                 yield
                 self._db.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # raised again: whatever it is, nothing of it is kept
                 self._afterwards.clear()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
