@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -76,6 +76,21 @@ def test_other_content_supersedes_what_is_unpaid(session: Session, catalogue: Ca
     assert placing.superseded(session, MARKETS["en-gb"], same) == []
     assert placing.superseded(session, MARKETS["en-gb"], replace(wish, attempt="b")) == []
     assert placing.superseded(session, MARKETS["en-gb"], replace(wish, attempt="")) == []
+
+
+def test_a_twin_that_places_the_same_order_meanwhile_is_not_superseded(session: Session, catalogue: Catalogue):
+    engine, wish = session.get_bind(), placing.Wish({"paperback": 1}, "GB", attempt="twins")
+    make_order(session, attempt="twins", paperback=2)
+    placed_by_twin: list[int] = []
+
+    @event.listens_for(engine, "after_cursor_execute", once=True)
+    def _twin(*_about: object) -> None:
+        with Session(engine) as other:
+            placed_by_twin.append(placed(other, "twins", paperback=1))
+
+    found = [each.id for each in placing.superseded(session, MARKETS["en-gb"], wish)]
+    assert len(placed_by_twin) == 1
+    assert not set(found) & set(placed_by_twin)
 
 
 def test_changing_ones_mind_on_the_form_keeps_one_hold(

@@ -99,28 +99,38 @@ def find(session: Session, market: Market, wish: Wish) -> Order | None:
 
 
 def superseded(session: Session, market: Market, wish: Wish) -> list[Order]:
-    """Unpaid orders of the same form with other content: the buyer came back and changed his mind."""
+    """Unpaid orders of the same form with other content: the buyer came back and changed his mind.
+
+    One question, since a twin of this very request may place its order between two of them.
+    """
     if not wish.attempt:
         return []
-    same = select(Order).where(
-        Order.attempt == _digest(wish.attempt), Order.payment_state == PaymentState.AWAITING
-    )
-    current = find(session, market, wish)
-    return [order for order in session.scalars(same) if order is not current]
+    orders = session.scalars(select(Order).where(Order.attempt == _digest(wish.attempt))).all()
+    wished = {_content(market, wish, turn) for turn in range(len(orders))}
+    return [
+        order
+        for order in orders
+        if order.payment_state is PaymentState.AWAITING and order.content not in wished
+    ]
 
 
 def _look(session: Session, market: Market, wish: Wish) -> tuple[str, str, Order | None]:
     """Digests for an order that can be written, and the order that stands in its place, if any."""
     attempt = _digest(wish.attempt or secrets.token_urlsafe(16))
-    copies = sorted((slug, number) for slug, number in wish.quantities.items() if number)
-    body = [market.slug, copies, wish.country, wish.purchase_order, wish.note]
     turn = 0
     while True:
-        content = _digest(json.dumps([body, turn], ensure_ascii=False))
+        content = _content(market, wish, turn)
         order = session.scalar(select(Order).where(Order.attempt == attempt, Order.content == content))
         if order is None or order.payment_state not in OVER:
             return attempt, content, order
         turn += 1
+
+
+def _content(market: Market, wish: Wish, turn: int) -> str:
+    """What is asked for, as a digest; ``turn`` counts the orders with this content that are over."""
+    copies = sorted((slug, number) for slug, number in wish.quantities.items() if number)
+    body = [market.slug, copies, wish.country, wish.purchase_order, wish.note]
+    return _digest(json.dumps([body, turn], ensure_ascii=False))
 
 
 def _digest(text: str) -> str:
