@@ -55,6 +55,13 @@ def unsettled(session: Session) -> Counter[str]:
     return +found
 
 
+def undecided(session: Session) -> list[str]:
+    """Orders that keep their copies until a person has decided about money that disagrees, the oldest first."""
+    about = select(Concern.order_id).where(Concern.worry == Worry.AMOUNT_DIFFERS, Concern.settled_at.is_(None))
+    waiting = (Order.payment_state == PaymentState.AWAITING, Order.holding, Order.id.in_(about))
+    return list(session.scalars(select(Order.number).where(*waiting).order_by(Order.id)))
+
+
 class Truth:
     """What Stripe knows of the pages that bear this shop's mark."""
 

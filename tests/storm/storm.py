@@ -169,7 +169,9 @@ class Storm:
             "worker --once", "reconcile", "worker --once", "reconcile", "audit"
         )
         yield from (f"flask shop …: {each.output}{each.raised}" for each in before if each.code)
-        if second.code or not re.fullmatch(r"looked up \d+, put right 0\n", second.output):
+        with parts.session() as session:
+            kept = "".join(f"holds without a live page: {each}\n" for each in reckoning.undecided(session))
+        if second.code or not re.fullmatch(rf"looked up \d+, put right 0\n{kept}", second.output):
             yield f"a second reconciliation has changed something: {second.output}{second.raised}"
         if audited.code:
             yield from (f"audit: {line}" for line in f"{audited.output}{audited.raised}".splitlines())
