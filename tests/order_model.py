@@ -276,6 +276,9 @@ class Model:
         for dispute_id, status in lost.disputes.items():
             order.disputes[dispute_id] = status
             order.worry("dispute", dispute_id)
+        for kind, cause in sorted(lost.worries, key=str):
+            if kind == "fraud_warning":
+                order.worry(kind, cause)
 
     def end(self, order: ModelOrder, state: str = "expired") -> None:
         """The known pages are closed at the provider, who decides; then the copies go."""

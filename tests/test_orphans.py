@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from shop.database import transact
@@ -16,8 +16,8 @@ from shop.errors import GatewayUnavailable, WrongState
 from shop.letters.models import Kind
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Order
-from shop.payments import ledger, orphans, reconciliation, refund_calls, refunds, settling
+from shop.orders.models import Order, Worry
+from shop.payments import checkouts, disputes, ledger, orphans, reconciliation, refund_calls, refunds, settling
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Dispute, Payment, PaymentRole
 from shop.payments.orphans import NotRebuildable, Obstacle
@@ -42,8 +42,6 @@ def lost(
     """Money for an order that nobody knows, as after a database was restored."""
     gateway.now = now
     order = make_order(session, market, country, now, **(quantities or {"paperback": 2, "russian": 1}))
-    from shop.payments import checkouts
-
     checkouts.pay_page(session, gateway, order.id, "http://localhost", now)
     parameters = attempts(session, order)[0].parameters
     metadata = {**parameters["metadata"], "order": NUMBER, **(mark or {})}
@@ -265,4 +263,39 @@ def test_an_order_rebuilt_for_disputed_money_is_stopped(
     assert story(session, order) == ["rebuilt", "paid", "dispute_opened", "attention"]
     with pytest.raises(WrongState):
         transact(session, fulfilment.post, order.id, "", "", ADMIN, now)
+    assert differences(session) == []
+
+
+def test_an_order_rebuilt_for_money_that_was_warned_of_is_stopped(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    payment = lost(session, gateway, now)
+    gateway.warnings["issfr_1"] = payment.charge_id
+    for _ in range(2):
+        assert disputes.warn(session, gateway, "issfr_1", now)
+    order = rebuild(session, gateway, payment, now)
+    assert [(each.worry, each.cause) for each in order.concerns] == [(Worry.FRAUD_WARNING, "issfr_1")]
+    with pytest.raises(WrongState):
+        transact(session, fulfilment.post, order.id, "", "", ADMIN, now)
+    assert differences(session) == []
+
+
+def test_a_warning_that_meets_the_rebuilding_leaves_the_order_stopped(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    payment, engine = lost(session, gateway, now), session.get_bind()
+    payment_id, gateway.warnings["issfr_1"] = payment.id, payment.charge_id
+    session.rollback()
+
+    def rebuild_meanwhile(*_about: object) -> None:
+        with Session(engine) as other:
+            orphans.rebuild(other, gateway, payment_id, ADMIN, now)
+
+    if engine.dialect.name == "sqlite":  # its writers queue
+        rebuild_meanwhile()
+    else:
+        event.listen(engine, "after_cursor_execute", rebuild_meanwhile, once=True)
+    assert disputes.warn(session, gateway, "issfr_1", now)
+    order = session.scalars(select(Order).where(Order.number == NUMBER)).one()
+    assert [each.worry for each in order.concerns] == [Worry.FRAUD_WARNING]
     assert differences(session) == []

@@ -19,6 +19,8 @@ from shop.payments.models import HARMLESS, Dispute, Payment
 
 OVER = ("won", "lost", "warning_closed", "prevented")
 TO_ANSWER = ("warning_needs_response", "needs_response", "appeal_needs_response")
+WARNINGS = "warnings"
+"""Where money without an order keeps the ids of the fraud warnings about it, for the order that may be rebuilt."""
 
 LOOKS = 4
 
@@ -98,9 +100,11 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
 
 
 def follow(session: Session, order: Order, payment: Payment, now: datetime) -> None:
-    """An order was rebuilt for a payment: what is disputed stops it as if it had been there all the time."""
+    """An order was rebuilt for a payment: what is disputed, or was warned of, stops it as if it had always been there."""
     for row in session.scalars(select(Dispute).where(Dispute.payment_id == payment.id).order_by(Dispute.id)):
         _stop(session, order, row, now)
+    for warning_id in payment.facts.get(WARNINGS, ()):
+        timeline.worry(session, order, Worry.FRAUD_WARNING, now, cause=warning_id)
     _mark(session, order)
 
 
@@ -144,20 +148,28 @@ def warn(
     """Flag the order an early fraud warning is about; false when its payment is not known here."""
     charge_id = gateway.warning_charge(warning_id)
 
-    def work(s: Session) -> bool:
+    def work(s: Session) -> bool | None:
         payment = _payment(s, "", charge_id)
         if payment is None:
             return False
-        if payment.order_id is not None:
-            order = placing.locked(s, payment.order_id)
+        order = placing.locked(s, payment.order_id) if payment.order_id else None
+        lock(s, Payment, payment.id)
+        if payment.order_id != (order.id if order else None):
+            return None  # an order was rebuilt for it meanwhile
+        if order is not None:
             timeline.worry(s, order, Worry.FRAUD_WARNING, now, cause=warning_id)
         else:
+            payment.facts = payment.facts | {WARNINGS: sorted({*payment.facts.get(WARNINGS, ()), warning_id})}
             _tell_of_ownerless(s, payment, Worry.FRAUD_WARNING, warning_id, now)
         if also is not None:
             also(s)
         return True
 
-    return transact(session, work)
+    for _ in range(LOOKS):
+        known = transact(session, work)
+        if known is not None:
+            return known
+    raise GatewayUnavailable(f"the payment of {warning_id} keeps changing")
 
 
 def _payment(session: Session, intent_id: str, charge_id: str) -> Payment | None:
