@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from shop.letters.models import Letter
 from shop.orders.lifecycle import PaymentState
-from shop.orders.models import Order
+from shop.orders.models import Order, Shipment
 from shop.payments.models import Payment, PaymentRole, Refund
 from tests.sandbox_process import Answer
 from tests.storm.buyers import Story, at_once
@@ -75,10 +75,63 @@ class Desk:
             return None
         return self.world.ask(path, dict(FIELD.findall(form)) | fields, {"Cookie": self._cookie})
 
-    def post(self, order: Order) -> None:
-        path = f"/admin/orders/{order.number}"
-        answer = self.send(self.open(path), f"{path}/post", carrier="Royal Mail", tracking=f"RM{order.id}GB")
-        self.world.note("desk", "posted" if answer and answer.status == 303 else _refused("posting", answer))
+    def _do(self, what: str, page: str, path: str, **fields: str) -> bool:
+        """Fill in a form of a page, and note what came of it."""
+        answer = self.send(self.open(page), path, **fields)
+        done = answer is not None and answer.status == 303
+        self.world.note("desk", what if done else _refused(what, answer))
+        return done
+
+    def post(self, order: Order, **copies: str) -> None:
+        page = f"/admin/orders/{order.number}"
+        self._do("posting", page, f"{page}/post", carrier="Royal Mail", tracking=f"RM{order.id}GB", **copies)
+
+    def take_back_posting(self, order: Order) -> None:
+        self._do("posting taken back", f"/admin/orders/{order.number}", "/admin/packing/undo")
+
+    def take_back_refund(self, order: Order) -> None:
+        with self.world.parts.session() as session:
+            wanted = select(Refund.id).join(Payment).where(Payment.order_id == order.id).order_by(Refund.id)
+            made = list(session.scalars(wanted))
+        for refund_id in made:
+            self._do("refund taken back", f"/admin/orders/{order.number}", f"/admin/refunds/{refund_id}/undo")
+
+    def replace_lost(self, order: Order) -> None:
+        for parcel in self._parcels(order):
+            path = f"/admin/parcels/{parcel.id}/replace"
+            self._do("replacement", path, path, reason="lost", **{"copies-1": "1"})
+
+    def came_back(self, order: Order) -> None:
+        for parcel in self._parcels(order):
+            path = f"/admin/parcels/{parcel.id}/back"
+            self._do("parcel came back", path, path, restock="yes" if order.id % 3 else "no")
+
+    def _follow(self, order: Order, payment: Payment, dice: random.Random) -> Story:
+        """What follows from a parcel's coming back."""
+        end = dice.choice(("resent", "resent", "refunded", "nothing"))
+        for parcel in self._parcels(order):
+            path = f"/admin/parcels/{parcel.id}/next"
+            page = f"/admin/orders/{order.number}"
+            at_once([lambda page=page, path=path: self._do(f"decided: {end}", page, path, next=end)] * 2)
+        if end == "refunded":
+            self.refund(payment.id)
+        yield
+        self.end_free_parcel(order, dice)
+
+    def end_free_parcel(self, order: Order, dice: random.Random) -> None:
+        """Free parcels are posted, twice at once, or called off."""
+        page, deed = f"/admin/orders/{order.number}", dice.choice(("post", "post", "drop"))
+        for parcel in self._parcels(order):
+            if parcel.is_waiting:
+                path = f"/admin/parcels/{parcel.id}/{deed}"
+                typed = {"carrier": "Royal Mail", "tracking": f"RM{parcel.id}FREE"} if deed == "post" else {}
+                at_once([lambda path=path, typed=typed: self._do(f"free parcel: {deed}", page, path, **typed)] * 2)
+
+    def _parcels(self, order: Order) -> list[Shipment]:
+        with self.world.parts.session() as session:
+            return list(
+                session.scalars(select(Shipment).where(Shipment.order_id == order.id).order_by(Shipment.id))
+            )
 
     def refund(self, payment_id: int, query: str = "", **fields: str) -> None:
         path = f"/admin/payments/{payment_id}/refund"
@@ -183,6 +236,29 @@ class Desk:
                 at_once([deeds["warn"], deeds["post"]])
             case "letter again":
                 self._letter_again(order)
+            case "posted in parts":
+                at_once([lambda: self.post(order, **{"copies-1": "1"})] * 2)
+                yield
+                deeds["post"]()
+            case "posting taken back":
+                deeds["post"]()
+                at_once([lambda: self.take_back_posting(order)] * 2)
+                yield
+                deeds["post"]()
+            case "parcel lost":
+                deeds["post"]()
+                yield
+                at_once([lambda: self.replace_lost(order)] * 2)
+                yield
+                self.end_free_parcel(order, dice)
+            case "parcel came back":
+                deeds["post"]()
+                yield
+                at_once([lambda: self.came_back(order)] * 2)
+                yield from self._follow(order, payment, dice)
+            case "refunded in time, taken back":
+                deeds["sum"]()
+                at_once([lambda: self.take_back_refund(order)] * 2)
         world.note("aftermaths", lot.aftermath)
 
     def _paid(self, order_id: int) -> tuple[Order, Payment] | None:

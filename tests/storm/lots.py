@@ -57,6 +57,11 @@ AFTERMATHS = {
     "disputed and refunded at once": 2,
     "warned of": 3,
     "letter again": 2,
+    "posted in parts": 3,
+    "posting taken back": 3,
+    "parcel lost": 3,
+    "parcel came back": 4,
+    "refunded in time, taken back": 2,
 }
 """What happens to an order once it is paid."""
 

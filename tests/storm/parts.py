@@ -61,7 +61,7 @@ class Parts:
             # Each buyer has an address of her own, told by the proxy that she comes through.
             "TRUSTED_PROXIES": "1",
             # Long enough that refunds and letters wait, short enough that the storm need not.
-            "UNDO_SECONDS": "1",
+            "UNDO_SECONDS": "4",
         }
         self.plan = Plan(environ)
         self.url = f"http://127.0.0.1:{self.plan.port}"
