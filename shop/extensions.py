@@ -17,6 +17,7 @@ from shop.clock import Clock
 from shop.content import models as content_models
 from shop.database import Base
 from shop.letters import models as letter_models
+from shop.letters import proof
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
 from shop.orders import models as order_models
@@ -36,6 +37,7 @@ TABLES = (
     library_models,
     order_models,
     payment_models,
+    proof,
     sales,
     staff,
     stock,

@@ -43,6 +43,7 @@ from shop.admin import (
     tariffs,
     texts,
     today,
+    trials,
     words,
 )
 from shop.admin.desk import desk, person
@@ -81,6 +82,7 @@ PAGES = (
     tariffs,
     texts,
     today,
+    trials,
 )
 """Every module that adds pages to the desk."""
 
