@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop import changes
@@ -51,7 +52,7 @@ def create(session: Session, kind: EntryKind, typed: Mapping[str, str], actor: s
     entry = Entry(kind=kind, position=0 if first is None else first - 1, published=False)
     _write(entry, typed)
     session.add(entry)
-    session.flush()
+    _flush(session, entry.slug)
     changes.record(session, subject(entry.id), {}, facts(entry), actor, now)
     return entry.id
 
@@ -68,6 +69,7 @@ def revise(
     changes.compare(seen, before)
     _check_slug(session, typed["slug"], entry_id)
     _write(entry, typed)
+    _flush(session, entry.slug)
     changed = changes.record(session, subject(entry_id), before, facts(entry), actor, now)
     if changed and entry.published:
         version.rise(session)
@@ -132,6 +134,16 @@ def _check_slug(session: Session, slug: str, entry_id: int | None) -> None:
     holder = session.scalar(select(Entry.id).where(Entry.slug == slug))
     if holder is not None and holder != entry_id:
         raise SlugTaken(slug)
+
+
+def _flush(session: Session, slug: str) -> None:
+    """Write, and say so if a rival has taken the short name since it was looked for."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "slug" not in str(error.orig):
+            raise
+        raise SlugTaken(slug) from error
 
 
 def _write(entry: Entry, typed: Mapping[str, str]) -> None:

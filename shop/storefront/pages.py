@@ -76,7 +76,7 @@ def show(session: Session, edition: Edition, market: Market, kept_back: Facts) -
     return Shown(
         edition,
         edition.text_in(market.language),
-        offers.availability(session, edition),
+        claims.availability(session, edition, kept_back),
         edition.price_in(market.currency) if settled else None,
         home if settled else None,
         not settled,
