@@ -12,8 +12,10 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
 from shop import changes, duty, sales, staff, stock, throttle, trader
+from shop.catalogue import covers
 from shop.catalogue import models as catalogue_models
 from shop.clock import Clock
+from shop.content import attachments
 from shop.content import models as content_models
 from shop.database import Base
 from shop.letters import models as letter_models
@@ -26,11 +28,14 @@ from shop.payments import ledger
 from shop.payments import models as payment_models
 from shop.payments.gateway import PaymentGateway
 from shop.settings import Settings
+from shop.uploads import models as upload_models
 
 TABLES = (
+    attachments,
     catalogue_models,
     changes,
     content_models,
+    covers,
     duty,
     ledger,
     letter_models,
@@ -44,6 +49,7 @@ TABLES = (
     terms,
     throttle,
     trader,
+    upload_models,
 )
 """Every room that has tables, so that migrations see them all."""
 

@@ -44,6 +44,7 @@ from shop.admin import (
     texts,
     today,
     trials,
+    uploading,
     words,
 )
 from shop.admin.desk import desk, person
@@ -83,6 +84,7 @@ PAGES = (
     texts,
     today,
     trials,
+    uploading,
 )
 """Every module that adds pages to the desk."""
 

@@ -134,6 +134,11 @@ ACTS: dict[str, Act] = {
     "show_text": Act(Right.MANAGE, _l("published a page of text or took it back")),
     "add_entry": Act(Right.MANAGE, _l("added an entry")),
     "change_entry": Act(Right.MANAGE, _l("changed an entry")),
+    **_see(Right.MANAGE, "file_page", "cover_page", "upload_preview"),
+    "attach_file": Act(Right.MANAGE, _l("gave an entry a file or words for it")),
+    "detach_file": Act(Right.MANAGE, _l("took a file from an entry")),
+    "put_cover": Act(Right.MANAGE, _l("gave an edition a cover or words for it")),
+    "remove_cover": Act(Right.MANAGE, _l("took away an edition’s cover")),
     "act_on_entry": Act(Right.MANAGE, _l("published, moved or deleted an entry")),
     # People
     **_see(Right.PEOPLE, "people_list", "person_page", "journal_page"),

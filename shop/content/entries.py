@@ -36,6 +36,13 @@ def all_of(session: Session, kind: EntryKind) -> Sequence[Entry]:
     return session.scalars(wanted).all()
 
 
+def shown(session: Session, kind: EntryKind, language: str) -> list[tuple[Entry, EntryText]]:
+    """What readers of a language see of a kind, in its order."""
+    wanted = select(Entry).where(Entry.kind == kind, Entry.published).order_by(Entry.position, Entry.id)
+    found = ((entry, entry.text_in(language)) for entry in session.scalars(wanted))
+    return [(entry, text) for entry, text in found if text is not None and text.title]
+
+
 def facts(entry: Entry) -> dict[str, str]:
     """Everything of an entry that the owner types."""
     told = {"slug": entry.slug, "day": entry.day.isoformat() if entry.day else "", "credit": entry.credit}
