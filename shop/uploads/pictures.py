@@ -23,7 +23,11 @@ PHONE_BYTES = 60 * 1024
 """What the smallest width may weigh at most: a phone loads it over a slow line."""
 AVIF, JPEG, PNG = "image/avif", "image/jpeg", "image/png"
 QUALITIES = {AVIF: (55, 45, 35, 25, 15), JPEG: (78, 68, 58, 48, 38, 28)}
-OPTIONS: dict[str, dict[str, Any]] = {AVIF: {"speed": 8}, JPEG: {"progressive": True, "optimize": True}, PNG: {"optimize": True}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    AVIF: {"speed": 8},
+    JPEG: {"progressive": True, "optimize": True},
+    PNG: {"optimize": True},
+}
 NAMES = {AVIF: "AVIF", JPEG: "JPEG", PNG: "PNG"}
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, KeyError, IndexError, TypeError)
 """What Pillow raises about a damaged file, by the format it is in."""
