@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, cli, storefront, webhooks
+from shop.admin.uploading import ROOM
 from shop.clock import Clock
 from shop.database import prepare
 from shop.extensions import babel, csrf, db, migrate, select_locale
@@ -15,6 +16,7 @@ from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
 from shop.settings import ROOT, Settings, environment
+from shop.storefront import protection
 
 MAX_BODY = 256 * 1024  # bytes; the webhook has its own, larger limit
 
@@ -73,6 +75,7 @@ def create_app(
     csrf.init_app(app)
     storefront.init_app(app)
     admin.init_app(app)
+    protection.ROOM.update(ROOM)
     webhooks.init_app(app)
     cli.init_app(app)
     return app

@@ -12,11 +12,14 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
 from shop import changes, duty, sales, staff, stock, throttle, trader
+from shop.catalogue import covers
 from shop.catalogue import models as catalogue_models
 from shop.clock import Clock
+from shop.content import attachments
 from shop.content import models as content_models
 from shop.database import Base
 from shop.letters import models as letter_models
+from shop.letters import proof
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
 from shop.orders import models as order_models
@@ -25,23 +28,28 @@ from shop.payments import ledger
 from shop.payments import models as payment_models
 from shop.payments.gateway import PaymentGateway
 from shop.settings import Settings
+from shop.uploads import models as upload_models
 
 TABLES = (
+    attachments,
     catalogue_models,
     changes,
     content_models,
+    covers,
     duty,
     ledger,
     letter_models,
     library_models,
     order_models,
     payment_models,
+    proof,
     sales,
     staff,
     stock,
     terms,
     throttle,
     trader,
+    upload_models,
 )
 """Every room that has tables, so that migrations see them all."""
 

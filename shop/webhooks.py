@@ -59,7 +59,7 @@ def stripe_webhook() -> ResponseReturnValue:
 def _keep(session: Session, event: IncomingEvent) -> tuple[bool, settling.Seen | None]:
     """Keep an event, and look in the same transaction at the order that it is about."""
     seen = settling.see(session, event.object_id) if event.type in inbox.CHECKOUT else None
-    return inbox.keep(session, event, now()), seen
+    return inbox.keep(session, event, now(), delivered=True), seen
 
 
 def init_app(app: Flask) -> None:

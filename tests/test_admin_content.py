@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +17,7 @@ from shop.content import entries
 from shop.content.models import Entry, EntryKind, PageText
 from shop.markets import LANGUAGES
 from tests.client import Answer, Client, Form
+from tests.conftest import engine_of
 from tests.factories import Catalogue
 from tests.test_admin_orders import colleague, desk, form_to
 
@@ -281,3 +286,29 @@ def test_the_content_pages_read_in_both_languages(
         "/admin/editions/russian",
     ):
         assert desk.get(address).page.language == language
+
+
+@pytest.mark.parametrize("revised", [False, True])
+def test_of_two_who_take_one_short_name_in_the_same_instant_the_second_is_told(
+    app: Flask, session: Session, desk: Client, catalogue: Catalogue, revised: bool
+) -> None:
+    """The rival has written the name and not committed when the second looks for it."""
+    page = write(desk, "mine") if revised else "/admin/content/news/new"
+    form = edit(desk, page)
+    answers = []
+
+    def save() -> None:
+        answers.append(desk.submit(form, **NEWS | {"slug": "taken"}))
+
+    with Session(engine_of(app)) as rival:
+        rival.connection(execution_options={"writing": True})
+        rival.add(Entry(kind=EntryKind.NEWS, slug="taken", position=-9, published=False))
+        rival.flush()
+        second = threading.Thread(target=save)
+        second.start()
+        time.sleep(0.5)
+        assert answers == []
+        rival.commit()
+        second.join(30)
+    assert [answer.status_code for answer in answers] == [422]
+    assert "Another entry has this short name." in answers[0].page.text

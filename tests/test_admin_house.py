@@ -352,7 +352,8 @@ def test_the_seller_is_entered_and_shown(desk: Client, session: Session, catalog
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("email", "nonsense"), ("dispatch_days", "0"), ("dispatch_days", ""), ("name", "x" * 201)]
+    ("field", "value"),
+    [("email", "nonsense"), ("dispatch_days", "0"), ("dispatch_days", ""), ("name", "x" * 201), ("name", "")],
 )
 def test_a_wrong_entry_about_the_seller_is_said_beside_it(
     desk: Client, session: Session, catalogue: Catalogue, field: str, value: str

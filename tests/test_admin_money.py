@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from shop.admin.statements import plain
 from shop.database import transact
 from shop.money import Currency
+from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
 from shop.payments import refunds
 from shop.payments.ledger import LedgerEntry
@@ -21,7 +22,8 @@ from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
 from tests.test_admin_orders import desk, form_to, url
 from tests.test_orphans import NUMBER, lost
-from tests.till import counters, differences, payments
+from tests.test_refunds import turn
+from tests.till import counters, deliver, differences, payments
 
 __all__ = ["desk"]
 
@@ -139,3 +141,26 @@ def test_a_refund_that_failed_is_made_once_more_from_the_order(
         (1250, RefundState.SUCCEEDED),
     ]
     assert differences(session) == []
+
+
+def test_a_refund_that_stripe_has_still_under_way_is_not_called_done(
+    desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    order = factories.make_paid_order(session, gateway)
+    made = gateway.refund_in_dashboard(payments(session)[0].intent_id, 2550)
+    turn(gateway, made, "pending")
+    deliver(desk, gateway, "refund.created", made.provider_id)
+
+    def marks(page: str) -> list[str]:
+        spans = desk.get(page).page.root.iter("span")
+        return ["".join(each.itertext()).strip() for each in spans if "mark-state" in each.get("class", "")]
+
+    session.refresh(order)
+    assert order.payment_state is PaymentState.REFUNDED
+    for page in (url(order), "/admin/orders"):
+        assert "refund on its way to the buyer" in marks(page)
+        assert "refunded" not in marks(page)
+    turn(gateway, made, "succeeded")
+    deliver(desk, gateway, "refund.updated", made.provider_id)
+    for page in (url(order), "/admin/orders"):
+        assert "refunded" in marks(page)

@@ -131,6 +131,7 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
         "inviter": "Вера" if russian else "Vera",
         "until": "2026-12-01T12:00:00+00:00",
         "new": True,
+        "code": "72649835",
         **changes,
     }
 

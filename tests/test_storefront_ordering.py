@@ -305,6 +305,7 @@ def test_a_shop_whose_facts_are_not_confirmed_takes_no_order(
             ("The postage will stand here", "The total will stand here", "2–4 working days"),
         ),
         ("identity", ("working days on the way", "4 working days"), ("25.50", "£3.50")),
+        ("stock", ("In stock", "The last copies", "No copies at present", "Order a copy"), ("Not on sale yet",)),
     ],
 )
 def test_a_closed_shop_does_not_say_what_nobody_has_confirmed(

@@ -43,6 +43,8 @@ from shop.admin import (
     tariffs,
     texts,
     today,
+    trials,
+    uploading,
     words,
 )
 from shop.admin.desk import desk, person
@@ -81,6 +83,8 @@ PAGES = (
     tariffs,
     texts,
     today,
+    trials,
+    uploading,
 )
 """Every module that adds pages to the desk."""
 

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 340, 150
 TOP, BOTTOM, LEFT = 14, 18, 2
+NAMES, VALUES, ROW = 128, 34, 15
 STEPS = (1, 2, 5, 10)
 
 
@@ -43,6 +44,31 @@ class Chart:
     rows: Sequence[tuple[str, Sequence[str]]]
     width: int = WIDTH
     height: int = HEIGHT
+    across: bool = False
+    """Bars lie, with their names before them: ``labels`` are heights, ``lines`` the values at the bars' ends."""
+
+
+def across(
+    title: str, labels: Sequence[str], series: str, numbers: Sequence[int], write: Callable[[int], str]
+) -> Chart:
+    """A chart of one series with a lying bar for each name, for names that would not fit below columns."""
+    room = WIDTH - NAMES - VALUES
+    scale = room / max(*numbers, 0, 1)
+    bars = [
+        Bar(NAMES, ROW * place + 3, round(value * scale, 1), ROW - 6, 0, f"{name}: {write(value)}")
+        for place, (name, value) in enumerate(zip(labels, numbers, strict=True))
+    ]
+    middles = [ROW * place + ROW / 2 + 3 for place in range(len(labels))]
+    return Chart(
+        title,
+        bars,
+        [Mark(at, name) for at, name in zip(middles, labels, strict=True)],
+        [Mark(round(bar.x + bar.width + 4, 1), write(value)) for bar, value in zip(bars, numbers, strict=True)],
+        [series],
+        [(name, [write(value)]) for name, value in zip(labels, numbers, strict=True)],
+        height=max(ROW * len(labels), ROW),
+        across=True,
+    )
 
 
 def columns(

@@ -45,7 +45,10 @@ PROBLEMS = {
     404: (_l("There is no such page"), _l("The address may be mistyped, or what it named is no longer here.")),
     405: (_l("There is no such page"), _l("The address may be mistyped, or what it named is no longer here.")),
     409: (_l("This is no longer possible"), _l("Something has changed meanwhile. Please look again.")),
-    413: (_l("This is too long"), _l("The form was longer than the shop accepts.")),
+    413: (
+        _l("This is too large"),
+        _l("The form or its file was larger than the shop accepts. Nothing was saved."),
+    ),
     500: (_l("Something broke"), _l("It is not your fault. The fault has been recorded; please try again.")),
 }
 

@@ -261,8 +261,17 @@ class CountForm(Form):
 
 
 class TraderForm(Form):
-    name = StringField(_l("Name of the seller"), [at_most(200)], filters=[stripped])
-    address = TextAreaField(_l("Geographic address"), [at_most(1000)], filters=[stripped], render_kw={"rows": "4"})
+    """Name and address are what the law asks every page of terms to show, so neither may be emptied."""
+
+    name = StringField(
+        _l("Name of the seller"), [Required(), at_most(200)], filters=[stripped], render_kw={"required": True}
+    )
+    address = TextAreaField(
+        _l("Geographic address"),
+        [Required(), at_most(1000)],
+        filters=[stripped],
+        render_kw={"rows": "4", "required": True},
+    )
     email = StringField(
         _l("E-mail for readers"), [at_most(254), Mail()], filters=[stripped], render_kw={"type": "email"}
     )

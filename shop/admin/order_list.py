@@ -28,6 +28,7 @@ from shop.orders import finding
 from shop.orders.finding import ATTENTION, TO_POST, Wanted
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order
+from shop.payments import refunds
 
 STATES: dict[str, tuple[str | LazyString, Callable[[], ColumnElement[bool]]]] = {
     "": (_l("All"), true),
@@ -101,6 +102,7 @@ def order_list() -> ResponseReturnValue:
     return render_template(
         "admin/orders.html",
         page=found,
+        refunds_under_way=refunds.under_way(session, found.rows),
         chosen=chosen,
         typed=asked["q"],
         since=asked["since"],

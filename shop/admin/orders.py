@@ -89,6 +89,7 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
         unprintable=consignments.is_unprintable(order),
         customs=customs.is_needed(consignments.of_order(order)),
         undo=settings().undo.seconds,
+        refunds_under_way=refunds.under_way(session, [order]),
         problem=problem,
     )
     return page, status

@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from shop import sales
-from shop.admin.charts import Chart, columns
+from shop.admin.charts import Chart, across, columns
 from shop.admin.desk import desk, locale
 from shop.admin.naming import edition_name
 from shop.extensions import db, now
@@ -95,12 +95,11 @@ def _countries(currency: Currency, found: Totals) -> Chart:
     """Orders of all the months by country, the most first; small ones together."""
     sums = {country: number for (known, country), number in found.countries.items() if known is currency}
     ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
-    shown = [((code, country_name(code, locale())), number) for code, number in ranked[:COUNTRIES]]
+    shown = [(country_name(code, locale()), number) for code, number in ranked[:COUNTRIES]]
     if rest := sum(number for _code, number in ranked[COUNTRIES:]):
-        shown.append((("…", _("other countries")), rest))
-    labels = [label for label, _number in shown] or [("", "")]
-    numbers = [number for _label, number in shown] or [0]
-    return columns(_("Orders by country, all months"), labels, [(_("Orders"), numbers)], _number)
+        shown.append((_("other countries"), rest))
+    names, numbers = [name for name, _number in shown], [number for _name, number in shown]
+    return across(_("Orders by country, all months"), names, _("Orders"), numbers, _number)
 
 
 def _month(first: date) -> str:

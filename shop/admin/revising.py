@@ -167,6 +167,10 @@ def past(session: Session, subjects: Iterable[str], named: Mapping[str, str]) ->
 OTHER = {
     "published": _l("Shown to readers"),
     "position": _l("Place in the list"),
+    "cover": _l("Cover"),
+    "file": _l("File"),
+    "alt": _l("What is to be seen"),
+    "made_by": _l("Whose picture it is"),
 }
 FLAGS = ("published", "contents_complete")
 

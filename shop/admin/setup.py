@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from shop.admin.desk import desk, person
 from shop.admin.facts import described
 from shop.admin.forms import DistributorForm, TraderForm
+from shop.admin.readiness import readiness
 from shop.admin.soundings import soundings
 from shop.catalogue import offers, version
 from shop.catalogue.models import Edition, Unconfirmed
@@ -37,7 +38,9 @@ def setup_page() -> ResponseReturnValue:
         suppliers=rows.all(),
         facts=described(session, offers.unconfirmed(session)),
         confirmed=described(session, confirmed.all()),
+        needs=readiness(session),
         soundings=soundings(session, settings(), now()),
+        code=request.args.get("letter", "")[:20],
         closed=settings().production and bool(missing_for_sale(session)),
     )
 

@@ -1,10 +1,13 @@
-"""What the set-up page finds out by looking rather than by asking."""
+"""What the set-up page finds out by looking rather than by asking: what runs, answers and arrives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parseaddr
+from urllib.parse import urlsplit
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy import func, select
@@ -12,25 +15,44 @@ from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
 from shop.duty import Duty
+from shop.letters import proof
 from shop.letters.models import Letter, LetterState
 from shop.markets import write_moment
 from shop.payments.models import InboxEvent, InboxState, Refund, RefundState
 from shop.settings import STRIPE_API, Settings
+from shop.staff import Admin, Role, sessions
 
 PATIENCE = timedelta(minutes=10)  # work that has been due for longer has nobody doing it
+RECENT = timedelta(hours=1)  # the worker asks Stripe every ten minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Sounding:
-    """One thing that was looked at: what it is, how it stands, and whether that is well."""
+    """One thing that was looked at: what it is, how it stands, whether that is well, and where it is changed."""
 
     what: str
     how: str
     well: bool
+    link: str = ""
 
 
 def soundings(session: Session, settings: Settings, now: datetime) -> list[Sounding]:
-    return [_key(settings), _webhook(session), _letter(session), *_worker(session, now)]
+    return [
+        _key(settings),
+        _answers(session, now),
+        _webhook(session),
+        _letter(session),
+        _arrival(session, settings),
+        *_worker(session, now),
+        _second_factor(session),
+        _database(session, settings),
+    ]
+
+
+def way_of_letters(settings: Settings) -> str:
+    """By which mail server and from which address letters go; another one has to be proved anew."""
+    server = urlsplit(settings.smtp_url)
+    return f"{server.hostname}:{server.port or ''} {parseaddr(settings.mail_from)[1]}"[:600]
 
 
 def _key(settings: Settings) -> Sounding:
@@ -43,16 +65,38 @@ def _key(settings: Settings) -> Sounding:
     return Sounding(_("Stripe key"), how, settings.livemode or not settings.production)
 
 
+def _answers(session: Session, now: datetime) -> Sounding:
+    """The worker's last comparison with Stripe that came to its end has been answered to its last question."""
+    last = session.scalar(select(Duty.begun_at).where(Duty.name == "reconciliation"))
+    how = write_moment(last, locale()) if last else _("Not yet. The worker asks every ten minutes.")
+    return Sounding(_("Stripe last answered"), how, last is not None and last >= now - RECENT)
+
+
 def _webhook(session: Session) -> Sounding:
-    last = session.scalar(select(func.max(InboxEvent.received_at)))
+    last = session.scalar(select(func.max(InboxEvent.received_at)).where(InboxEvent.delivered))
     how = write_moment(last, locale()) if last else _("None yet. Register the webhook in Stripe’s dashboard.")
-    return Sounding(_("Last message from Stripe"), how, last is not None)
+    return Sounding(_("Last message from Stripe"), how, last is not None, url_for("admin.inbox_list"))
 
 
 def _letter(session: Session) -> Sounding:
     last = session.scalar(select(func.max(Letter.sent_at)))
     how = write_moment(last, locale()) if last else _("None yet.")
-    return Sounding(_("Last letter sent"), how, last is not None)
+    return Sounding(
+        _("Last letter that the mail server took"), how, last is not None, url_for("admin.letter_list")
+    )
+
+
+def _arrival(session: Session, settings: Settings) -> Sounding:
+    way = way_of_letters(settings)
+    arrived, asked = proof.last_arrival(session, way), proof.last_asked(session, way)
+    if arrived:
+        how = _("A test letter has arrived: %(moment)s.", moment=write_moment(arrived, locale()))
+    elif asked:
+        moment = write_moment(asked, locale())
+        how = _("A test letter was asked for on %(moment)s; nobody has said yet that it came.", moment=moment)
+    else:
+        how = _("Not tried yet with this mail server and sender.")
+    return Sounding(_("Letters arrive"), how, arrived is not None, "#letters")
 
 
 def _worker(session: Session, now: datetime) -> list[Sounding]:
@@ -80,3 +124,27 @@ def _worker(session: Session, now: datetime) -> list[Sounding]:
         Sounding(_("Worker last seen at work"), activity, seen is not None and seen >= late),
         Sounding(_("Work left waiting"), lying, not left),
     ]
+
+
+def _second_factor(session: Session) -> Sounding:
+    joined = select(Admin).where(Admin.active, Admin.password_hash != "", Admin.role != Role.READER)
+    bare = [each.name for each in session.scalars(joined.order_by(Admin.id)) if not each.has_second_factor]
+    if not bare:
+        how = _("Whoever may change anything signs in with a code as well.")
+    elif sessions.second_factor_required(session):
+        how = _(
+            "It is required; at their next click these are asked to set it up: %(names)s.", names=", ".join(bare)
+        )
+    else:
+        how = _("By the password alone sign in: %(names)s.", names=", ".join(bare))
+    return Sounding(_("Second factor"), how, not bare, url_for("admin.people_list"))
+
+
+def _database(session: Session, settings: Settings) -> Sounding:
+    dialect = session.get_bind().dialect
+    if dialect.name == "sqlite":
+        how = _("SQLite: enough for one small shop on one machine.")
+    else:
+        version = ".".join(str(part) for part in dialect.server_version_info or ())
+        how = _("PostgreSQL %(version)s.", version=version)
+    return Sounding(_("Database"), how, True)

@@ -190,9 +190,10 @@ LETTER = {
     Kind.NEW_ORDER: _l("To the shopkeeper: order paid"),
     Kind.ATTENTION: _l("To the shopkeeper: something needs attention"),
     Kind.INVITATION: _l("Link to set a password"),
+    Kind.MAIL_TEST: _l("Test letter"),
 }
 
-SECRET = (Kind.INVITATION,)
+SECRET = (Kind.INVITATION, Kind.MAIL_TEST)
 """Letters that the desk neither shows nor sends again: whoever read one could be somebody else."""
 
 LETTER_STATE = {

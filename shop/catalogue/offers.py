@@ -29,6 +29,8 @@ class Availability(enum.StrEnum):
     NONE = "none"
     ANNOUNCED = "announced"
     OUT_OF_PRINT = "out_of_print"
+    NOT_YET = "not_yet"
+    """The shop has not opened, and nobody has confirmed how many copies there are."""
 
     @property
     def orderable(self) -> bool:

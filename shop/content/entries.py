@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop import changes
@@ -35,6 +36,13 @@ def all_of(session: Session, kind: EntryKind) -> Sequence[Entry]:
     return session.scalars(wanted).all()
 
 
+def shown(session: Session, kind: EntryKind, language: str) -> list[tuple[Entry, EntryText]]:
+    """What readers of a language see of a kind, in its order."""
+    wanted = select(Entry).where(Entry.kind == kind, Entry.published).order_by(Entry.position, Entry.id)
+    found = ((entry, entry.text_in(language)) for entry in session.scalars(wanted))
+    return [(entry, text) for entry, text in found if text is not None and text.title]
+
+
 def facts(entry: Entry) -> dict[str, str]:
     """Everything of an entry that the owner types."""
     told = {"slug": entry.slug, "day": entry.day.isoformat() if entry.day else "", "credit": entry.credit}
@@ -51,7 +59,7 @@ def create(session: Session, kind: EntryKind, typed: Mapping[str, str], actor: s
     entry = Entry(kind=kind, position=0 if first is None else first - 1, published=False)
     _write(entry, typed)
     session.add(entry)
-    session.flush()
+    _flush(session, entry.slug)
     changes.record(session, subject(entry.id), {}, facts(entry), actor, now)
     return entry.id
 
@@ -68,6 +76,7 @@ def revise(
     changes.compare(seen, before)
     _check_slug(session, typed["slug"], entry_id)
     _write(entry, typed)
+    _flush(session, entry.slug)
     changed = changes.record(session, subject(entry_id), before, facts(entry), actor, now)
     if changed and entry.published:
         version.rise(session)
@@ -132,6 +141,16 @@ def _check_slug(session: Session, slug: str, entry_id: int | None) -> None:
     holder = session.scalar(select(Entry.id).where(Entry.slug == slug))
     if holder is not None and holder != entry_id:
         raise SlugTaken(slug)
+
+
+def _flush(session: Session, slug: str) -> None:
+    """Write, and say so if a rival has taken the short name since it was looked for."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if "slug" not in str(error.orig):
+            raise
+        raise SlugTaken(slug) from error
 
 
 def _write(entry: Entry, typed: Mapping[str, str]) -> None:

@@ -36,6 +36,7 @@ class Kind(enum.StrEnum):
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
+    mail_test                 ``proof:{…}``        code (secret), path (with the code)
     ========================  ===================  ==========================================================
     """
 
@@ -64,6 +65,8 @@ class Kind(enum.StrEnum):
     """To the shopkeeper: something needs a person."""
     INVITATION = "invitation"
     """To somebody who is to work at the desk: a link with which he sets his password."""
+    MAIL_TEST = "mail_test"
+    """To somebody of the desk who wants to know whether letters arrive."""
 
 
 SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION)

@@ -38,10 +38,10 @@ TYPES = [*CHECKOUT, "charge.refunded", *REFUND, *DISPUTE, WARNING]
 LEASE = timedelta(minutes=2)
 
 
-def keep(session: Session, event: IncomingEvent, now: datetime) -> bool:
+def keep(session: Session, event: IncomingEvent, now: datetime, *, delivered: bool = False) -> bool:
     """Keep an event; a second delivery finds the row and adds nothing. Answers whether it waits to be worked.
 
-    Whoever keeps it may work it at once.
+    Whoever keeps it may work it at once. ``delivered``: it came as a webhook.
     """
     new = add_once(
         session,
@@ -50,9 +50,14 @@ def keep(session: Session, event: IncomingEvent, now: datetime) -> bool:
         type=event.type,
         object_id=event.object_id,
         received_at=now,
+        delivered=delivered,
         due_at=now + LEASE,
     )
-    return new or session.get_one(InboxEvent, event.event_id, populate_existing=True).state is not InboxState.DONE
+    if new:
+        return True
+    row = session.get_one(InboxEvent, event.event_id, populate_existing=True)
+    row.delivered = row.delivered or delivered
+    return row.state is not InboxState.DONE
 
 
 def work(session: Session, gateway: PaymentGateway, event_id: str, now: datetime) -> None:

@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
@@ -212,6 +212,8 @@ class InboxEvent(Base):
     tries: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str] = mapped_column(Text, default="")
     received_at: Mapped[datetime] = mapped_column(index=True)
+    delivered: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It came as a webhook; others were found by reconciliation, to which the provider had not delivered them."""
     due_at: Mapped[datetime]
     claimed_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]

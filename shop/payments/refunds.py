@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,6 +46,17 @@ def refundable(session: Session, payment: Payment) -> int:
     """Minor units of a payment that are neither refunded nor promised back."""
     taken = select(Refund).where(Refund.payment_id == payment.id, Refund.state.not_in(DEAD))
     return payment.amount - sum(refund.amount for refund in session.scalars(taken))
+
+
+def under_way(session: Session, orders: Iterable[Order]) -> frozenset[int]:
+    """Ids of those orders that count as refunded while the provider still has a refund of theirs under way."""
+    ids = [each.id for each in orders if each.payment_state in (PaymentState.REFUNDED, PaymentState.PART_REFUNDED)]
+    if not ids:
+        return frozenset()
+    wanted = select(Payment.order_id).join(Refund, Refund.payment_id == Payment.id)
+    wanted = wanted.where(Payment.order_id.in_(ids), Payment.role == PaymentRole.ORDER)
+    found = session.scalars(wanted.where(Refund.state == RefundState.PENDING))
+    return frozenset(order_id for order_id in found if order_id is not None)
 
 
 def ask(

@@ -12,6 +12,7 @@ from shop.storefront import (
     errors,
     filters,
     libraries,
+    media,
     order_pages,
     ordering,
     pages,
@@ -28,6 +29,7 @@ def init_app(app: Flask) -> None:
     caching.init_app(app)
     errors.init_app(app)
     service.init_app(app)
+    media.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from shop.catalogue import offers
-from shop.catalogue.offers import Offer
+from shop.catalogue.models import Edition
+from shop.catalogue.offers import Availability, Offer
 from shop.extensions import settings
 
 Facts = frozenset[tuple[str, str]]
 """(edition or postage zone, fact), as the set-up names them."""
 PRICES = ("prices", "weight", "postage_weight")
-POSTAGE, DAYS = "postage", "days"
+POSTAGE, DAYS, STOCK = "postage", "days", "stock"
 
 
 def sales_closed(session: Session) -> bool:
@@ -24,6 +25,13 @@ def withheld(session: Session) -> Facts:
     if not sales_closed(session):
         return frozenset()
     return frozenset((row.subject, row.fact) for row in offers.unconfirmed(session))
+
+
+def availability(session: Session, edition: Edition, kept_back: Facts) -> Availability:
+    """The class that may be said: a closed shop whose stock nobody has confirmed claims no copies."""
+    found = offers.availability(session, edition)
+    counted = found in (Availability.IN_STOCK, Availability.LAST_COPIES, Availability.NONE)
+    return Availability.NOT_YET if counted and (edition.slug, STOCK) in kept_back else found
 
 
 def settled(offer: Offer, kept_back: Facts) -> bool:

@@ -286,7 +286,8 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
     """The form with everything that was typed; the total it shows is the one its button agrees to."""
     typed = view.typed
     g.typed = typed.address()
-    available = {each.slug: offers.availability(session, each) for each in editions}
+    kept_back = claims.withheld(session)
+    available = {each.slug: claims.availability(session, each, kept_back) for each in editions}
     wanted = [slug for slug, number in typed.form.quantities().items() if number]
     lacking = [slug for slug in wanted if not available[slug].orderable]
     bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking}
@@ -300,7 +301,7 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
         Availability=Availability,
         countries=country_choices(session, typed.form.country.data or ""),
         dispatch=dispatch_words(),
-        kept_back=claims.withheld(session),
+        kept_back=kept_back,
         may_order=view.offer is not None and not lacking and not view.closed,
         bad=bad,
     )

@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response
 from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition, EditionText, PostageZone, RefusedCountry
 from shop.catalogue.offers import Availability, Offer
-from shop.content import interchange
-from shop.content.models import PageText
+from shop.content import entries, interchange
+from shop.content.models import EntryKind, PageText
 from shop.content.rendering import fill
 from shop.errors import NotOrderable
 from shop.extensions import db, settings
@@ -29,8 +29,10 @@ from shop.storefront.filters import locale, seller
 
 TEXT_PAGES = (
     *("how-to-order", "delivery", "returns", "terms", "privacy", "contact"),
-    *("author", "reviews", "articles", "news"),
+    *("author", "reviews", "articles", "downloads", "photos", "news"),
 )
+LISTED = {"downloads": EntryKind.DOWNLOAD, "photos": EntryKind.PHOTO}
+"""Pages that list entries beneath their text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def show(session: Session, edition: Edition, market: Market, kept_back: Facts) -
     return Shown(
         edition,
         edition.text_in(market.language),
-        offers.availability(session, edition),
+        claims.availability(session, edition, kept_back),
         edition.price_in(market.currency) if settled else None,
         home if settled else None,
         not settled,
@@ -132,6 +134,7 @@ def page(slug: str) -> Answer:
         days=dispatch_words(),
         REGIONS=REGIONS,
         kept_back=claims.withheld(session) if zones else frozenset(),
+        listed=entries.shown(session, LISTED[slug], g.market.language) if slug in LISTED else [],
     )
 
 

@@ -1,0 +1,189 @@
+"""A desk with something in every state on it, and the addresses of all its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+from PIL import Image
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from shop.catalogue import covers
+from shop.catalogue.models import Unconfirmed
+from shop.content import attachments, entries
+from shop.content.models import Entry, EntryKind
+from shop.database import transact
+from shop.libraries.models import LibraryOrder
+from shop.money import Currency
+from shop.orders import fulfilment, parcels, timeline
+from shop.orders.models import Order, Shipment
+from shop.payments import refunds
+from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund
+from shop.staff import Admin, Role, people
+from shop.uploads import documents, keeping, pictures
+from tests import factories
+from tests.live_shop import LiveShop
+from tests.test_races import buy, command, order_of, order_page
+from tests.test_uploads import PDF
+
+ACTOR = timeline.admin("Vera Keeper")
+HOUR = timedelta(hours=1)
+PEOPLE = {"en": "vera@longlane.example", "ru": "anna@longlane.example"}
+ENTRY = {"day": "2026-11-01", "credit": "An author"}
+PARTS = ("title", "caption", "source", "link", "text")
+WORDS = {"alts": {"en": "A street", "ru": "Улица"}, "credits": {"en": "An archive", "ru": "Архив"}}
+
+
+def furnish(shop: LiveShop) -> None:
+    """Fill a fresh shop: made-up orders in every state, real ones under way, people, entries, messages, doubts."""
+    at = datetime.now(UTC)
+    done = command(shop, "demo-data", "--orders", "150")
+    assert done.returncode == 0, done.stderr
+    with shop.session() as session:
+        for language, email in PEOPLE.items():
+            factories.make_admin(session, email, {"en": "Vera Keeper", "ru": "Анна Хранитель"}[language], language)
+        factories.make_admin(session, "pavel@longlane.example", "Pavel Packer", role=Role.PACKER)
+        transact(session, lambda s: people.invite(s, "rita@longlane.example", "Rita", Role.READER, "en", at))
+        gone = factories.make_admin(session, "gone@longlane.example", "Gone", role=Role.READER).id
+        transact(session, lambda s: people.change(s, gone, role=Role.READER, active=False, notified=False))
+        _doubts_and_messages(session, at)
+        _content(session, shop, at)
+    _orders(shop, at)
+    form = shop.page("/en-gb/libraries").form("institution")
+    library = {"institution": "University of Somewhere", "contact_name": "Olga", "email": "lib@uni.example"}
+    shop.submit(
+        form,
+        **library,
+        edition="russian",
+        quantity="2",
+        request="order",
+        consent="yes",
+        country="GB",
+        delivery_address="Library\nSomewhere",
+        payment_route="bank transfer",
+        currency="GBP",
+    )
+
+
+def _doubts_and_messages(session: Session, at: datetime) -> None:
+    def work(s: Session) -> None:
+        doubt = update(Unconfirmed).where(Unconfirmed.fact.in_(["prices", "weight", "distributor", "series"]))
+        s.execute(doubt.values(confirmed_at=None, confirmed_by="").execution_options(synchronize_session=False))
+        message = {"type": "charge.refunded", "object_id": "ch_1", "received_at": at, "due_at": at}
+        s.add(InboxEvent(id="evt_broken", **message, state=InboxState.FAILED, last_error="it broke", tries=3))
+        s.add(InboxEvent(id="evt_done", **message, state=InboxState.DONE, outcome="applied", done_at=at))
+        money = {"intent_id": "pi_nobody", "amount": 2550, "currency": Currency.GBP, "received_at": at}
+        s.add(Payment(role=PaymentRole.ORPHAN, **money))
+
+    transact(session, work)
+
+
+def _content(session: Session, shop: LiveShop, at: datetime) -> None:
+    picture = BytesIO()
+    Image.effect_noise((1200, 800), 60).convert("RGB").save(picture, "JPEG")
+    made, text = pictures.prepare(picture.getvalue()), documents.prepare(PDF)
+    for each in (made, text):
+        keeping.write(shop.instance, each)
+
+    def work(s: Session) -> None:
+        for kind in EntryKind:
+            for state in ("shown", "hidden"):
+                typed = ENTRY | {"slug": f"{kind.value}-{state}"}
+                typed |= {
+                    f"{part}-en": f"{part.capitalize()} of a {kind.value}" for part in PARTS if part != "link"
+                }
+                typed |= {f"{part}-ru": "" for part in PARTS} | {"link-en": ""}
+                entry_id = entries.create(s, kind, typed, str(ACTOR), at)
+                if state == "shown":
+                    entries.publish(s, entry_id, str(ACTOR), at)
+                    if kind in (EntryKind.PHOTO, EntryKind.DOWNLOAD):
+                        kept = keeping.keep(s, made if kind is EntryKind.PHOTO else text, str(ACTOR), at)
+                        attachments.attach(s, entry_id, attachments.EVERY, kept, WORDS, str(ACTOR), at)
+        covers.put(s, 1, keeping.keep(s, made, str(ACTOR), at), WORDS, str(ACTOR), at)
+
+    transact(session, work)
+
+
+def _orders(shop: LiveShop, at: datetime) -> None:
+    """Real ones: to post, just posted, come back, being replaced, being refunded, refunded, without an answer."""
+    urls = [buy(shop) for _ in range(7)]
+    for url in urls[:-1]:
+        shop.sandbox.pay(url)
+        shop.get(order_page(shop, url))
+    with shop.session() as session:
+        ids = [order_of(session, url).id for url in urls]
+        paid = {row.order_id: row.id for row in session.scalars(select(Payment).where(Payment.order_id.in_(ids)))}
+        _to_post, fresh, back, broken, going, gone, _open = ids
+        for order_id in (fresh, back, broken):
+            grace = HOUR if order_id == fresh else timedelta(0)
+            transact(session, fulfilment.post, order_id, "Royal Mail", "AB 123 GB", ACTOR, at, grace=grace)
+        parcel = {row.order_id: row.id for row in session.scalars(select(Shipment))}
+        transact(session, parcels.come_back, parcel[back], False, ACTOR, at)
+        transact(session, parcels.replace, parcel[broken], {1: 1}, "lost", ACTOR, at)
+        transact(session, refunds.ask, paid[going], 500, "other", ACTOR, at, grace=HOUR)
+        transact(session, refunds.ask, paid[gone], 2550, "requested_by_customer", ACTOR, at)
+
+
+def addresses(shop: LiveShop) -> Iterator[str]:
+    """Every page of the desk, those of orders in each pair of states and with whatever may hang on one."""
+    yield from (
+        *("", "account", "account/second-factor", "confirm", "content", "editions", "editions/paperback"),
+        *(
+            "editions/paperback/cover",
+            "editions/russian/cover",
+            "inbox",
+            "journal",
+            "letters",
+            "libraries",
+            "money",
+        ),
+        *("orders", "orders?state=to_post&tick=all", "orders?q=nobody", "orders?country=GB&note=yes", "packing"),
+        *("packing?ticked=all", "packing/carrier", "people", "reports", "setup", "setup?letter=ABCDEFGH"),
+        *("setup/distributors/paperback", "setup/distributors/russian", "setup/postage", "setup/prices"),
+        *("setup/trader", "statements", "stock", "no/such/page", "orders/RR-00000000", "content/pages/returns"),
+    )
+    for kind in EntryKind:
+        yield from (f"content/{kind.value}", f"content/{kind.value}/new")
+    with shop.session() as session:
+        for entry in session.scalars(select(Entry)):
+            yield f"content/entries/{entry.id}"
+            if entry.kind in (EntryKind.PHOTO, EntryKind.DOWNLOAD):
+                yield f"content/entries/{entry.id}/files/all"
+        yield from (f"libraries/{row.ticket}" for row in session.scalars(select(LibraryOrder)))
+        yield from (f"people/{row.id}" for row in session.scalars(select(Admin)))
+        for order in _telling(session):
+            yield f"orders/{order.number}"
+        to_post = session.scalars(select(Order).where(Order.fulfilment_state == "to_post")).first()
+        assert to_post is not None
+        yield f"orders/{to_post.number}/address"
+        newest = session.scalars(select(Shipment).order_by(Shipment.id.desc())).all()
+        left = next(
+            each for each in newest if each.has_left and each.returned_at is None and parcels.replaceable(each)
+        )
+        yield from (f"parcels/{left.id}/back", f"parcels/{left.id}/replace")
+        payment = session.scalars(select(Payment).where(Payment.order_id == to_post.id)).first()
+        orphan = session.scalars(select(Payment).where(Payment.role == PaymentRole.ORPHAN)).one()
+        assert payment is not None
+        yield from (f"payments/{payment.id}/refund", f"payments/{orphan.id}/refund")
+
+
+def _telling(session: Session) -> list[Order]:
+    """Orders that show everything an order's page can show."""
+    found = {}
+    for order in session.scalars(select(Order).order_by(Order.id.desc())):
+        key = (order.payment_state, order.fulfilment_state, order.needs_attention, order.disputed, order.refunding)
+        found.setdefault(key, order)
+    ids = {order.id for order in found.values()}
+    for wanted in (
+        select(Shipment.order_id).where(Shipment.returned_at.is_not(None)),
+        select(Shipment.order_id).where(Shipment.undo_until.is_not(None)),
+        select(Shipment.order_id).where(Shipment.of_id.is_not(None)),
+        select(Payment.order_id).join(Refund).order_by(Refund.id.desc()),
+        select(Payment.order_id).join(Dispute),
+    ):
+        one = session.scalars(wanted).first()
+        if one is not None:
+            ids.add(one)
+    return list(session.scalars(select(Order).where(Order.id.in_(ids)).order_by(Order.id)))
