@@ -50,6 +50,8 @@ FORMS = {"Bibliography", "Biography", "Congresses", "Exhibitions", "Maps", "Peri
 """Form subdivisions of LCSH that a shop of scholarly books meets."""
 FORMER_PLACES = {"Soviet Union", "Czechoslovakia", "Yugoslavia", "Russia", "Great Britain"}
 """Names of places in LCSH that today's list of territories does not have."""
+CITIES = {"London", "Moscow", "Petrograd", "Saint Petersburg"}
+"""Cities that stand alone behind their country in LCSH."""
 ADJECTIVES = {"Bolshevik", "British", "European", "Leninist", "Marxist", "Menshevik", "Soviet", "Stalinist"}
 
 
@@ -103,7 +105,7 @@ def headings(written: str) -> list[tuple[str, str]]:
         elif re.search(r"\d", part):
             told.append(("y", part))
         else:
-            told.append(("z" if is_place(part) else "x", part))
+            told.append(("z" if is_place(part) or part in CITIES else "x", part))
     return told
 
 
@@ -111,4 +113,4 @@ def is_place(name: str) -> bool:
     """Whether a heading names a place: a country, a former one, or something in one, as ``Moscow (Russia)``."""
     countries = set(Locale("en").territories.values()) | FORMER_PLACES
     inside = re.search(r"\(([^)]+)\)$", name)
-    return name in countries or (inside is not None and inside[1] in countries)
+    return name.partition(" (")[0] in countries or (inside is not None and inside[1] in countries)

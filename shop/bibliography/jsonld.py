@@ -35,6 +35,7 @@ class Shop:
     root: str
     name: str
     seller: str
+    address: str = ""
     email: str = ""
     phone: str = ""
 
@@ -105,10 +106,11 @@ def _filled(node: Node) -> Node:
 def organization(shop: Shop) -> Node:
     return _filled(
         {
-            "@type": "OnlineStore",
+            "@type": ["Organization", "OnlineStore"],
             "@id": _seller(shop),
             "name": shop.seller or shop.name,
             "url": f"{shop.root}/",
+            "address": shop.address,
             "email": shop.email,
             "telephone": shop.phone,
         }
@@ -206,7 +208,7 @@ def _offer(shown: Shown, offer: Offer, shop: Shop) -> Node:
         "priceCurrency": currency,
         "availability": f"{SCHEMA}/{AVAILABLE[shown.availability]}",
         "itemCondition": f"{SCHEMA}/NewCondition",
-        "seller": {"@id": _seller(shop)},
+        "seller": {"@type": "Organization", "@id": _seller(shop), "name": shop.seller or shop.name},
         "shippingDetails": _filled(
             {
                 "@type": "OfferShippingDetails",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, url_for
+from flask_babel import gettext
 from markupsafe import Markup
 from stdnum import isbn as isbn_numbers
 
@@ -164,9 +165,17 @@ class Record:
 
 
 def record_of(shown: Shown) -> Record:
+    """Once for each page, however often its template asks."""
+    made: dict[str, Record] = g.setdefault("records", {})
+    if shown.edition.slug not in made:
+        made[shown.edition.slug] = _record(shown)
+    return made[shown.edition.slug]
+
+
+def _record(shown: Shown) -> Record:
     title, edition = described(), found(shown.edition.slug)
     trail = [
-        (shown.edition.title, settings().shop_url + url_for("storefront.home")),
+        (_site_name(), settings().shop_url + url_for("storefront.home")),
         (shown.name, _address(shown)),
     ]
     return Record(
@@ -195,16 +204,22 @@ def _script(nodes: Iterable[jsonld.Node]) -> Markup:
     return Markup(jsonld.script(nodes))  # noqa: S704 - every sign of HTML in it is escaped
 
 
+def _site_name() -> str:
+    name: str = gettext("The Russian Revolution in Retreat")
+    return name
+
+
 def _address(shown: Shown) -> str:
     return settings().shop_url + url_for("storefront.edition", slug=shown.edition.slug)
 
 
 def _shop() -> jsonld.Shop:
-    trader, first = seller(), described().editions[0]
+    trader = seller()
     return jsonld.Shop(
         root=settings().shop_url,
-        name=first.title,
+        name=_site_name(),
         seller=(trader and trader.name) or "",
+        address=", ".join(trader.address.splitlines()) if trader else "",
         email=trader.email if trader else "",
         phone=trader.phone if trader else "",
     )
