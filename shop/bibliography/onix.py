@@ -284,15 +284,16 @@ def _plain(markdown: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", to_html(markdown).replace("</p>", "</p>\n"))).strip()
 
 
-def _publishing(edition: Description, countries: list[str]) -> Element:
+def _publishing(edition: Description, countries: list[str]) -> Element | None:
+    """Who published it, where and when; without a name there is no such block (3.1, P.19)."""
+    if not edition.publisher:
+        return None
     place = codes.PLACES.get(edition.place)
     published = edition.published or (edition.announced_for.isoformat() if edition.announced_for else "")
     return _all(
         "PublishingDetail",
-        _all("Imprint", _one("ImprintName", edition.publisher)) if edition.publisher else None,
-        _all("Publisher", _one("PublishingRole", "01"), _one("PublisherName", edition.publisher))  # list 45
-        if edition.publisher
-        else None,
+        _all("Imprint", _one("ImprintName", edition.publisher)),
+        _all("Publisher", _one("PublishingRole", "01"), _one("PublisherName", edition.publisher)),  # list 45
         _one("CityOfPublication", edition.place, language=codes.language(edition.language)),
         _one("CountryOfPublication", place.country if place else None),
         _one("PublishingStatus", PUBLISHING[edition.status]),
