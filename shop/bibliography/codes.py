@@ -52,7 +52,22 @@ FORMER_PLACES = {"Soviet Union", "Czechoslovakia", "Yugoslavia", "Russia", "Grea
 """Names of places in LCSH that today's list of territories does not have."""
 CITIES = {"London", "Moscow", "Petrograd", "Saint Petersburg"}
 """Cities that stand alone behind their country in LCSH."""
-ADJECTIVES = {"Bolshevik", "British", "European", "Leninist", "Marxist", "Menshevik", "Soviet", "Stalinist"}
+NAMES = {
+    *(
+        "America",
+        "Bolshevik",
+        "Bolsheviks",
+        "Britain",
+        "British",
+        "Europe",
+        "European",
+        "Lenin",
+        "Leninist",
+        "Marx",
+    ),
+    *("Marxist", "Menshevik", "Mensheviks", "Soviet", "Soviets", "Stalin", "Stalinist", "Trotsky"),
+}
+"""Proper words of the shop's field that are neither languages nor countries."""
 
 
 def language(code: str) -> str:
@@ -74,7 +89,7 @@ def article(title: str, language: str) -> str:
 @cache
 def _proper() -> frozenset[str]:
     english = Locale("en")
-    names = [*english.languages.values(), *english.territories.values(), *FORMER_PLACES, *ADJECTIVES]
+    names = [*english.languages.values(), *english.territories.values(), *FORMER_PLACES, *CITIES, *NAMES]
     return frozenset(name for name in names if " " not in name and name[:1].isupper())
 
 
