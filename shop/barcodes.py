@@ -76,14 +76,10 @@ def svg(code: str, caption: str) -> str:
             bars.append(f"M{WHITE_LEFT + at} {ABOVE}h{length}v{BARS + GUARD * long}h-{length}z")
         at += length
     line = ABOVE + BARS + 8
-    digits = (
-        (1, 7, code[0]),
-        (WHITE_LEFT + 4, 40, code[1:7]),
-        (WHITE_LEFT + 51, 40, code[7:]),
-    )
-    texts = "".join(
-        f'<text x="{x}" y="{line}" textLength="{wide}" lengthAdjust="spacing">{part}</text>'
-        for x, wide, part in digits
+    first = f'<text x="2" y="{line}">{code[0]}</text>'
+    halves = ((WHITE_LEFT + 4, code[1:7]), (WHITE_LEFT + 51, code[7:]))
+    texts = first + "".join(
+        f'<text x="{x}" y="{line}" textLength="40" lengthAdjust="spacing">{half}</text>' for x, half in halves
     )
     said = escape(caption)
     return (

@@ -37,6 +37,8 @@ class Part:
     text: str
     italic: bool
     language: str
+    whole: bool = False
+    """No line ends within it."""
 
 
 class Citation(tuple[Part, ...]):
@@ -169,7 +171,8 @@ def _gost(title: Title, edition: Description) -> list[Part]:
     for area in areas:
         if area:
             parts.append(_plain(DASH[1:] if _ends(parts) else DASH, language))
-            parts.append(_plain(area.replace(" :", "\u00a0:").replace(" ;", "\u00a0;"), language))
+            text = area.replace(" :", "\u00a0:").replace(" ;", "\u00a0;")
+            parts.append(Part(text, False, language, whole=area.startswith("ISBN")))
     return [*parts, _plain(f"{DASH[1:] if _ends(parts) else DASH}Текст\u00a0: непосредственный.", "ru")]
 
 

@@ -44,7 +44,9 @@ def recommend() -> Answer:
     editions = described().editions
     languages = sorted(LANGUAGES, key=lambda code: code != g.market.language)
     return render_template(
-        "storefront/recommend.html", letters=[letter(code) for code in languages] if editions else [], editions=editions
+        "storefront/recommend.html",
+        letters=[letter(code) for code in languages] if editions else [],
+        editions=editions,
     )
 
 
@@ -76,10 +78,11 @@ def _about(slug: str, language: str) -> Iterator[Line]:
     edition = title.edition(slug)
     if edition is None:
         raise LookupError(slug)
-    yield tuple(citation(title, edition, Style.GOST if language == "ru" else Style.CHICAGO))
-    if edition.isbn:
+    style = Style.GOST if language == "ru" else Style.CHICAGO
+    yield tuple(citation(title, edition, style))
+    if edition.isbn and style is not Style.GOST:  # which has it
         yield (_machine(f"ISBN {isbn_numbers.format(edition.isbn)}"),)
-    yield (own(gettext("The edition:") + " "), _machine(page_address(edition)))
+    yield (own(gettext("Its page:") + " "), _machine(page_address(edition)))
     record = settings().shop_url + record_address(slug, "mrc")
     yield (own(gettext("Its catalogue record:") + " "), _machine(record))
 

@@ -27,7 +27,8 @@ from shop.storefront.caching import Answer, public
 from shop.storefront.filters import cover, seller
 from shop.storefront.pages import Shown
 
-STYLES = {Style.CHICAGO: "Chicago", Style.MLA: "MLA", Style.APA: "APA", Style.GOST: "ГОСТ Р 7.0.100–2018"}
+STYLES = {Style.CHICAGO: "Chicago", Style.MLA: "MLA", Style.APA: "APA"}
+RECORDS = (("mrc", "MARC 21"), ("marcxml", "MARCXML"), ("onix", "ONIX 3.1"))
 Writer = Callable[[Title, Description], bytes | str]
 
 
@@ -39,7 +40,7 @@ def init_app(app: Flask) -> None:
     app.add_url_rule("/books/<slug>.ean13.svg", "bar_code", public(bar_code))
     app.add_url_rule("/onix.xml", "onix_feed", public(onix_feed))
     app.jinja_env.globals.update(
-        record_of=record_of, home_graph=home_graph, record_address=record_address, STYLES=STYLES
+        record_of=record_of, home_graph=home_graph, record_address=record_address, STYLES=STYLES, RECORDS=RECORDS
     )
 
 
@@ -174,6 +175,8 @@ def record_of(shown: Shown) -> Record:
 
 def _record(shown: Shown) -> Record:
     title, edition = described(), found(shown.edition.slug)
+    # What the reader's own country writes by comes first.
+    styles = sorted(Style, key=lambda style: (style is Style.GOST) != (g.market.language == "ru"))
     trail = [
         (_site_name(), settings().shop_url + url_for("storefront.home")),
         (shown.name, _address(shown)),
@@ -183,7 +186,7 @@ def _record(shown: Shown) -> Record:
         meta.tags(title, edition, _address(shown)),
         meta.coins(edition),
         _script(jsonld.page(title, _shown(shown), _shop(), trail)),
-        {style: citation(title, edition, style) for style in Style},
+        {style: citation(title, edition, style) for style in styles},
     )
 
 
