@@ -152,7 +152,7 @@ def _gost(title: Title, edition: Description) -> list[Part]:
     heading = (
         ", ".join(each for each in (authors[0].family, _initials(authors[0].given)) if each) if authors else ""
     )
-    named = " : ".join(each for each in (edition.title, edition.subtitle) if each)
+    named = "\u00a0: ".join(each for each in (edition.title, edition.subtitle) if each)
     made = "\u00a0/ " + ", ".join(each.name for each in authors) if authors else ""
     parts = [_plain((f"{_stop(heading)} " if heading else "") + named + made, language)]
     if translators := ", ".join(each.name for each in edition.of(Role.TRANSLATOR)):

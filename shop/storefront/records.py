@@ -28,7 +28,7 @@ from shop.storefront.filters import cover, seller
 from shop.storefront.pages import Shown
 
 STYLES = {Style.CHICAGO: "Chicago", Style.MLA: "MLA", Style.APA: "APA"}
-RECORDS = (("mrc", "MARC 21"), ("marcxml", "MARCXML"), ("onix", "ONIX 3.1"))
+RECORDS = (("mrc", "MARC\u00a021"), ("marcxml", "MARCXML"), ("onix", "ONIX\u00a03.1"))
 Writer = Callable[[Title, Description], bytes | str]
 
 
