@@ -71,7 +71,8 @@ def test_every_page_answers_in_every_market_with_one_heading_and_a_title_of_its_
         assert len(answer.page.all(".//h1")) == 1, path
         assert answer.page.language == MARKETS[market].locale.replace("_", "-")
         assert len(answer.page.all(".//main")) == 1
-        assert {each.get("type") for each in answer.page.all(".//script")} <= {"application/ld+json"}  # data, no code
+        kinds = {each.get("type") for each in answer.page.all(".//script")}
+        assert kinds <= {"application/ld+json"}, "code, not data"
         titles.add(answer.page.title)
     assert len(titles) == len(PUBLIC)
 
