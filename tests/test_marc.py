@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from shop.bibliography import codes
 from shop.catalogue.models import Binding, Contributor, Edition, Role, Subject
 from shop.database import transact
+from shop.markets import day_of
 from tests import marc_rules
 from tests.client import Client
+from tests.conftest import MovedClock
 from tests.factories import Catalogue
 
 SLUGS = ("paperback", "russian")
@@ -282,3 +284,14 @@ def test_the_rules_find_lengths_that_lie(client: Client, catalogue: Catalogue) -
     assert marc_rules.faults(record + b" ")
     assert marc_rules.faults(record.replace(b"9780415546416", b"978041554641", 1))
     assert marc_rules.faults(record.replace(b"9780415546416", b"9780415546417", 1))
+
+
+def test_a_record_says_when_it_was_entered_and_when_this_version_was_made(
+    client: Client, session: Session, catalogue: Catalogue, clock: MovedClock
+) -> None:
+    begun = day_of(clock.now())
+    assert read(client, "paperback")["008"].data[:6] == f"{begun:%y%m%d}"
+    later = day_of(clock.advance(days=40))
+    record = read(client, "paperback")
+    assert record["008"].data[:6] == f"{begun:%y%m%d}"
+    assert record["005"].data == f"{later:%Y%m%d}000000.0"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from stdnum import isbn as isbn_numbers
 
@@ -88,8 +88,6 @@ class Description:
     contents: tuple[str, ...]
     formats: tuple[Format, ...]
     words: dict[str, Words] = field(hash=False)
-    entered: date | None
-    """The day on which the shop first had a record of it."""
 
     @property
     def heading(self) -> str:
@@ -151,26 +149,18 @@ class Title:
 
 def describe(session: Session, *, claim_doubted: bool) -> Title:
     """Every edition as it may be described; ``claim_doubted`` is for a demonstration, which shows all there is."""
-    entered = dict(
-        iter(
-            session.execute(
-                select(StockMovement.edition_id, func.min(StockMovement.at)).group_by(StockMovement.edition_id)
-            )
-        )
-    )
     return Title(
         tuple(
             _described(
                 each,
                 frozenset() if claim_doubted else offers.doubted(session, each.slug),
-                day_of(entered[each.id]) if each.id in entered else None,
             )
             for each in offers.editions(session)
         )
     )
 
 
-def _described(edition: Edition, doubted: Doubts, entered: date | None) -> Description:
+def _described(edition: Edition, doubted: Doubts) -> Description:
     def sure(fact: str) -> bool:
         return fact not in doubted
 
@@ -215,8 +205,20 @@ def _described(edition: Edition, doubted: Doubts, entered: date | None) -> Descr
             for each in edition.other_formats
         ),
         words={each.language: Words(each.name, each.summary, each.description) for each in edition.texts},
-        entered=entered,
     )
+
+
+def entered(session: Session, slug: str) -> date | None:
+    """The day on which the shop first had a record of an edition: that of the first count of its copies."""
+    first = (
+        select(StockMovement.at)
+        .join(Edition, Edition.id == StockMovement.edition_id)
+        .where(Edition.slug == slug)
+        .order_by(StockMovement.id)
+        .limit(1)
+    )
+    at = session.scalar(first)
+    return day_of(at) if at else None
 
 
 def verified(isbn: str | None) -> str | None:

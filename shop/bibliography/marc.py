@@ -50,24 +50,32 @@ class Agency:
     code: str = ""
 
 
-def iso_2709(title: Title, edition: Description, agency: Agency, today: date) -> bytes:
-    """The record for exchange; ``today`` becomes its version (005)."""
-    return bytes(record(title, edition, agency, today).as_marc())
+@dataclass(frozen=True, slots=True)
+class Days:
+    """When the shop first had a record of the edition, and when this version of it was made."""
+
+    entered: date
+    made: date
 
 
-def marcxml(title: Title, edition: Description, agency: Agency, today: date) -> bytes:
+def iso_2709(title: Title, edition: Description, agency: Agency, days: Days) -> bytes:
+    """The record for exchange."""
+    return bytes(record(title, edition, agency, days).as_marc())
+
+
+def marcxml(title: Title, edition: Description, agency: Agency, days: Days) -> bytes:
     out = io.BytesIO()
     writer = XMLWriter(out)
-    writer.write(record(title, edition, agency, today))
+    writer.write(record(title, edition, agency, days))
     writer.close(close_fh=False)
     return out.getvalue()
 
 
-def record(title: Title, edition: Description, agency: Agency, today: date) -> Record:
+def record(title: Title, edition: Description, agency: Agency, days: Days) -> Record:
     fields = _Fields()
     fields.control("001", f"{agency.prefix}.{edition.slug}")
-    fields.control("005", f"{today:%Y%m%d}000000.0")
-    fields.control("008", fixed_field(edition, edition.entered or today))
+    fields.control("005", f"{days.made:%Y%m%d}000000.0")
+    fields.control("008", fixed_field(edition, days.entered))
     if agency.code:
         fields.control("003", agency.code)
         fields.put("040", "  ", [("a", agency.code), ("b", "eng"), ("e", "rda"), ("c", agency.code)])

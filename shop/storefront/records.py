@@ -17,7 +17,7 @@ from stdnum import isbn as isbn_numbers
 from shop import barcodes
 from shop.bibliography import exchange, jsonld, marc, meta, onix
 from shop.bibliography.citations import Citation, Style, citation
-from shop.bibliography.description import Description, Title, describe
+from shop.bibliography.description import Description, Title, describe, entered
 from shop.bibliography.supply import supply
 from shop.catalogue import offers
 from shop.extensions import db, now, settings
@@ -64,6 +64,11 @@ def _agency() -> marc.Agency:
     return marc.Agency(host(), settings().marc_organization)
 
 
+def _days(edition: Description) -> marc.Days:
+    today = day_of(now())
+    return marc.Days(entered(db.session(), edition.slug) or today, today)
+
+
 def host() -> str:
     return urlsplit(settings().shop_url).hostname or "bookstall"
 
@@ -96,9 +101,9 @@ def _onix(title: Title, editions: Iterable[Description]) -> bytes:
 
 
 FORMS = {
-    "mrc": Form("application/marc", lambda title, each: marc.iso_2709(title, each, _agency(), day_of(now()))),
+    "mrc": Form("application/marc", lambda title, each: marc.iso_2709(title, each, _agency(), _days(each))),
     "marcxml": Form(
-        "application/marcxml+xml", lambda title, each: marc.marcxml(title, each, _agency(), day_of(now()))
+        "application/marcxml+xml", lambda title, each: marc.marcxml(title, each, _agency(), _days(each))
     ),
     "onix": Form("application/xml", lambda title, each: _onix(title, [each])),
     "bib": Form(
