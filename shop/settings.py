@@ -44,6 +44,7 @@ class Settings:
     trusted_proxies: str
     shop_clock_offset_file: str
     metrics_token: str
+    marc_organization: str
     keep_orders_years: str
     keep_libraries_months: str
     undo_seconds: str
@@ -152,6 +153,8 @@ def _problems(values: dict[str, str]) -> list[str]:
     if live and values["stripe_api_base"] != STRIPE_API:
         found.append("STRIPE_API_BASE is set while STRIPE_SECRET_KEY is a live key")
     smtp = urlsplit(values["smtp_url"])
+    if not re.fullmatch("[A-Za-z0-9-]{0,16}", values["marc_organization"]):
+        found.append("MARC_ORGANIZATION is not a code of MARC's list of organizations, such as UkOxU")
     if values["smtp_url"] and (smtp.scheme not in SMTP_SCHEMES or not smtp.hostname):
         found.append(
             f"SMTP_URL does not begin with one of {', '.join(s + '://' for s in SMTP_SCHEMES)} and a host"

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pypdf
 import pytest
 
+from shop.barcodes import WrongCheckDigit, ean13, is_ean13
 from shop.documents import customs, labels, slips
-from shop.documents.barcodes import WrongCheckDigit, ean13, is_ean13
 from shop.documents.consignments import Consignment, Item, Sender, is_unprintable, is_unreadable_there, script_of
 from shop.orders.models import Buyer, Order, ParcelKind
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 TIE = "\u0361"  # the ligature over two letters, as it is written on a screen
+LIGATURE = re.compile(f"(.){TIE}(.)")
+CYRILLIC = re.compile("[\u0400-\u04ff]")
 LETTERS = {
     "а": "a",
     "б": "b",
@@ -70,3 +73,17 @@ def _among_capitals(letters: str, place: int) -> bool:
     if not beside.isalpha():
         beside = letters[max(place - 1, 0) : place]
     return beside.isalpha() and beside.isupper()
+
+
+def half_marks(text: str) -> str:
+    """Ligatures as MARC 21 writes them: half a mark over each letter (U+FE20, U+FE21) instead of one over both."""
+    return LIGATURE.sub("\\1\ufe20\\2\ufe21", text)
+
+
+def without_ties(text: str) -> str:
+    """Romanised words as citations print them: ``Russkaia``, the letters without their ligatures."""
+    return text.replace(TIE, "")
+
+
+def is_cyrillic(text: str) -> bool:
+    return CYRILLIC.search(text) is not None

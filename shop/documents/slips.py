@@ -9,7 +9,7 @@ from typing import Any
 from babel.support import NullTranslations, Translations
 from stdnum import isbn
 
-from shop.documents.barcodes import ean13, is_ean13
+from shop.barcodes import ean13, is_ean13
 from shop.documents.consignments import Consignment, Item, Sender
 from shop.documents.typesetting import pdf
 from shop.markets import country_name

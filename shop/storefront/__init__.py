@@ -17,6 +17,8 @@ from shop.storefront import (
     ordering,
     pages,
     protection,
+    recommending,
+    records,
     service,
 )
 
@@ -30,10 +32,12 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     service.init_app(app)
     media.init_app(app)
+    records.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)
     ordering.register(blueprint)
     order_pages.register(blueprint)
     libraries.register(blueprint)
+    recommending.register(blueprint)
     app.register_blueprint(blueprint)

@@ -17,6 +17,8 @@ PAGES = (
     "/en-gb/order?paperback=1&russian=1&country=GB",
     "/ru-gb/order?paperback=99&country=GB",
     "/ru-gb/libraries",
+    "/ru-us/recommend",
+    "/en-gb/recommend",
     "/en-gb/delivery",
     "/ru-gb/terms",
     "/en-gb/nowhere",
