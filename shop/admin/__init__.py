@@ -43,6 +43,7 @@ from shop.admin import (
     tariffs,
     texts,
     today,
+    withdrawals,
     words,
 )
 from shop.admin.desk import desk, person
@@ -81,6 +82,7 @@ PAGES = (
     tariffs,
     texts,
     today,
+    withdrawals,
 )
 """Every module that adds pages to the desk."""
 
@@ -113,6 +115,7 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.edition_list", _("Editions")),
         ("admin.content_page", _("Content")),
         ("admin.library_list", _("Library orders")),
+        ("admin.withdrawal_list", _("Withdrawals")),
         ("admin.money_page", _("Money")),
         ("admin.letter_list", _("Letters")),
         ("admin.inbox_list", _("Messages from Stripe")),
