@@ -10,6 +10,7 @@ from shop.storefront import (
     addresses,
     caching,
     errors,
+    feeds,
     filters,
     libraries,
     order_pages,
@@ -17,6 +18,7 @@ from shop.storefront import (
     pages,
     protection,
     service,
+    withdrawing,
 )
 
 
@@ -28,10 +30,12 @@ def init_app(app: Flask) -> None:
     caching.init_app(app)
     errors.init_app(app)
     service.init_app(app)
+    feeds.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)
     ordering.register(blueprint)
     order_pages.register(blueprint)
     libraries.register(blueprint)
+    withdrawing.register(blueprint)
     app.register_blueprint(blueprint)
