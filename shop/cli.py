@@ -132,7 +132,7 @@ def erase(number: str | None, ticket: str | None) -> None:
     kept = erasure.run(session, moment, years=settings().order_years, months=settings().library_months)
     click.echo(
         f"erased: {len(kept.orders)} orders, {len(kept.libraries)} library orders, "
-        f"{kept.orphans} payments without an order"
+        f"{kept.orphans} payments without an order, {kept.statements} withdrawals"
     )
     for name, why in kept.kept.items():
         click.echo(f"kept: {name}: {why}")

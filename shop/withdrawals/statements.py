@@ -26,6 +26,7 @@ from shop.withdrawals.models import Withdrawal
 
 REFUND_WITHIN = timedelta(days=14)
 """Consumer Contracts Regulations 2013 (UK), regulation 34; Directive 2011/83/EU, article 13."""
+LETTERS = (Kind.WITHDRAWAL_ACKNOWLEDGED, Kind.WITHDRAWAL_STATED)
 PAID = (PaymentState.PROCESSING, PaymentState.PAID, PaymentState.PART_REFUNDED)
 WITH_ORDER = joinedload(Withdrawal.order).options(lazyload(Order.lines), lazyload(Order.buyer))
 
@@ -75,7 +76,7 @@ def keep(session: Session, statement: Statement, market: Market, now: datetime) 
     kept = session.scalars(select(Withdrawal).where(Withdrawal.submission == statement.digest())).one()
     if not added:
         return kept
-    cause, due, order_id = f"withdrawal:{kept.id}", kept.due_on.isoformat(), kept.order_id
+    cause, due, order_id = cause_of(kept), kept.due_on.isoformat(), kept.order_id
     facts, acknowledged = _facts(session, kept), Kind.WITHDRAWAL_ACKNOWLEDGED
     outbox.owe(session, acknowledged, cause, kept.email, market.locale, facts, now, order_id=order_id)
     if order is not None:
@@ -85,6 +86,11 @@ def keep(session: Session, statement: Statement, market: Market, now: datetime) 
     else:
         outbox.owe_shopkeepers(session, Kind.WITHDRAWAL_STATED, cause, facts, now, order_id)
     return kept
+
+
+def cause_of(kept: Withdrawal) -> str:
+    """What its letters and its worry follow from."""
+    return f"withdrawal:{kept.id}"
 
 
 def _order(session: Session, statement: Statement) -> Order | None:
@@ -149,7 +155,7 @@ def finish(session: Session, withdrawal_id: int, actor: Actor, now: datetime) ->
         return
     timeline.note(session, order, "withdrawal_done", actor, now)
     for concern in order.concerns:
-        if concern.worry is Worry.WITHDRAWN and concern.cause == f"withdrawal:{kept.id}":
+        if concern.worry is Worry.WITHDRAWN and concern.cause == cause_of(kept):
             timeline.settle_worry(session, order, concern, actor, now)
 
 
