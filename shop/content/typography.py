@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from html import escape, unescape
 
 NBSP = "\u00a0"
-OPENING = {"", *" \t\n([{«„“‘—–-/", NBSP}
+OPENING = {"en": {"", *" \t\n([{“‘—–-/", NBSP}, "ru": {"", *" \t\n([{«„—–-/", NBSP}}
 QUOTES = {"en": ("“”", "‘’"), "ru": ("«»", "„“")}
 CYRILLIC = "А-Яа-яЁё"
+SHORT = "(?i:[авикосуюя]|во|да|до|за|из|ко|на|не|ни|но|об|от|по|со)"
+"""Words that do not end a line: prepositions, conjunctions, «не» and «ни»."""
 MONTHS = {
     "en": "January|February|March|April|May|June|July|August|September|October|November|December",
     "ru": "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря",
@@ -60,7 +62,7 @@ SET: dict[str, list[Rule]] = {
         *_rules(
             (rf"(?<=\S)[ {NBSP}](?:--?|–|—) ", f"{NBSP}— "),
             (r"^(?:-|–|—) ", f"—{NBSP}"),
-            (rf"(?<![\w-])([{CYRILLIC}]{{1,2}}) ", f"\\1{NBSP}"),
+            (rf"(?<![\w-])({SHORT}) ", f"\\1{NBSP}"),
             (r" (?=(?:ли|ль|же|ж|бы|б)(?!\w))", NBSP),
             (r"(?<!\w)(т)\. ?(?=[депкн]\.)", f"\\1.{NBSP}"),
             (r"(?<!\w)(с|стр|т|вып|гл|рис|им|ул|г)\. ?(?=[\dА-ЯЁ])", f"\\1.{NBSP}"),
@@ -71,10 +73,10 @@ SET: dict[str, list[Rule]] = {
 }
 
 ADDRESS = r"[^\s<>]+@[^\s<>]+|https?://[^\s<>]+"
-WORD = r"[A-Za-zÀ-ɏ][\wÀ-ɏ’'.\-]*"
+WORD = r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ\d’'.\-]*"
 FOREIGN = {
     # What is foreign to a language: words of the other alphabet with what stands between them.
-    "en": re.compile(rf"{ADDRESS}|(«?[{CYRILLIC}][\w-]*(?:[\s,:—–]+[{CYRILLIC}][\w-]*)*»?)"),
+    "en": re.compile(rf"{ADDRESS}|(«?[{CYRILLIC}][{CYRILLIC}\d-]*(?:[\s,:—–]+[{CYRILLIC}][{CYRILLIC}\d-]*)*»?)"),
     "ru": re.compile(
         rf"{ADDRESS}|({WORD}(?:[\s{NBSP}]*[,:;&–/][\s{NBSP}]*{WORD}|[\s{NBSP}]+(?:{WORD}|\d[\d:–]*))*)"
     ),
@@ -108,7 +110,7 @@ class _Quotes:
         return "".join(told)
 
     def _mark(self, letter: str, after: str, language: str) -> str:
-        opens = self.before in OPENING
+        opens = self.before in OPENING[language]
         if letter == '"':
             if opens:
                 self.open += 1
