@@ -1,4 +1,4 @@
-"""What readers see of reviews, articles, news: from the entries of the database, in their own language, and as feeds."""
+"""What readers see of reviews, articles and news: from the database, in their own language, and as feeds."""
 
 from __future__ import annotations
 
