@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from shop import audit, erasure
 from shop.admin.commands import admin_group
 from shop.catalogue import offers
-from shop.cli_catalogue import catalogue_group, pages_group, trader_group
+from shop.cli_catalogue import catalogue_group, entries_group, pages_group, trader_group
 from shop.database import transact
 from shop.demo import making
 from shop.errors import GatewayError, ShopError
@@ -25,7 +25,7 @@ from shop.payments import inbox, reconciliation
 from shop.worker import Worker
 
 shop = AppGroup("shop", help="Run the bookshop.")
-for group in (catalogue_group, pages_group, trader_group, admin_group):
+for group in (catalogue_group, pages_group, entries_group, trader_group, admin_group):
     shop.add_command(group)
 
 REPORTED = {
@@ -132,7 +132,7 @@ def erase(number: str | None, ticket: str | None) -> None:
     kept = erasure.run(session, moment, years=settings().order_years, months=settings().library_months)
     click.echo(
         f"erased: {len(kept.orders)} orders, {len(kept.libraries)} library orders, "
-        f"{kept.orphans} payments without an order"
+        f"{kept.orphans} payments without an order, {kept.statements} withdrawals"
     )
     for name, why in kept.kept.items():
         click.echo(f"kept: {name}: {why}")

@@ -9,6 +9,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
 from shop.catalogue import interchange, version
+from shop.content import first_entries
 from shop.content import interchange as page_files
 from shop.database import transact
 from shop.errors import CatalogueError
@@ -17,6 +18,7 @@ from shop.trader import trader
 
 catalogue_group = AppGroup("catalogue", help="Read and write catalogue files.")
 pages_group = AppGroup("pages", help="Texts of the pages that are nothing but text.")
+entries_group = AppGroup("entries", help="News, reviews, articles, downloads and photos.")
 trader_group = AppGroup("trader", help="Who sells: name, address, e-mail.")
 
 
@@ -65,6 +67,20 @@ def import_pages(folder: Path, replace: bool) -> None:
     except CatalogueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{written} pages were written.")
+
+
+@entries_group.command("import")
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=first_entries.SHIPPED
+)
+@with_appcontext
+def import_entries(file: Path) -> None:
+    """Fill each kind that has no entry yet: reviews, articles and news that the shop comes with."""
+    try:
+        written = transact(db.session(), lambda s: first_entries.import_entries(s, file, now()))
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{written} entries were written.")
 
 
 @trader_group.command("set")

@@ -24,6 +24,8 @@ from shop.orders.models import Buyer, Order, PersonalValue
 from shop.orders.placing import locked
 from shop.orders.timeline import Actor
 from shop.payments.models import AttemptState, CheckoutAttempt, Dispute, Payment, Refund, RefundState
+from shop.withdrawals import statements
+from shop.withdrawals.models import Withdrawal
 
 BUYER = (
     *("email", "name", "phone", "line1", "line2", "city", "state", "postal_code", "country"),
@@ -33,6 +35,7 @@ LIBRARY = (
     *("institution", "department", "contact_name", "email", "phone", "delivery_address", "invoice_address"),
     *("invoice_email", "purchase_order", "own_reference", "vat_number", "vendor_forms", "san", "notes"),
 )
+STATEMENT = ("name", "number", "email", "details")
 UNPAID = (PaymentState.AWAITING, PaymentState.PROCESSING)
 
 
@@ -47,6 +50,8 @@ class Erased:
     orders: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
     orphans: int = 0
+    statements: int = 0
+    """Statements of withdrawal that no order was found for."""
     kept: dict[str, str] = field(default_factory=dict)
 
 
@@ -85,6 +90,7 @@ def run(session: Session, now: datetime, *, years: int, months: int, most: int |
         except NotErasable as error:
             done.kept[ticket] = str(error)
     done.orphans = transact(session, _erase_orphans, old)
+    done.statements = transact(session, _erase_statements, old, now)
     return done
 
 
@@ -124,6 +130,8 @@ def hindrance(session: Session, order: Order) -> str:
     )
     if session.scalar(under_way.limit(1)) is not None:
         return "A refund is under way."
+    if any(each.done_at is None for each in statements.of_order(session, order.id)):
+        return "Its buyer has withdrawn, and nobody has dealt with that."
     if order.needs_attention:
         return "It needs the attention of a person."
     if _letter_owed(session, Letter.order_id == order.id):
@@ -156,6 +164,8 @@ def erase_order(session: Session, order_id: int, actor: Actor, now: datetime) ->
     # The digest of what was typed could be guessed at; that of the form's random mark goes with it.
     order.visitor, order.attempt, order.content = "", secrets.token_hex(32), secrets.token_hex(32)
     _erase_letters(session, list(session.scalars(select(Letter).where(Letter.order_id == order.id))), now)
+    for kept in statements.of_order(session, order.id):
+        _empty_statement(kept, now)
     session.execute(
         delete(PersonalValue)
         .where(PersonalValue.order_id == order.id)
@@ -215,6 +225,28 @@ def _erase_orphans(session: Session, old: datetime) -> int:
     return len(found)
 
 
+def _empty_statement(kept: Withdrawal, now: datetime) -> None:
+    for name in STATEMENT:
+        setattr(kept, name, "")
+    # A digest of what was typed could be guessed at.
+    kept.submission, kept.erased_at = secrets.token_hex(32), now
+
+
+def _erase_statements(session: Session, old: datetime, now: datetime) -> int:
+    """Empty old statements of withdrawal that no order was found for, and their letters; answers how many."""
+    wanted = select(Withdrawal).where(
+        Withdrawal.order_id.is_(None), Withdrawal.stated_at <= old, Withdrawal.erased_at.is_(None)
+    )
+    found = list(session.scalars(wanted))
+    for kept in found:
+        _empty_statement(kept, now)
+        letters = select(Letter).where(
+            Letter.cause == statements.cause_of(kept), Letter.kind.in_(statements.LETTERS)
+        )
+        _erase_letters(session, list(session.scalars(letters)), now)
+    return len(found)
+
+
 def remains(session: Session, order: Order) -> Iterator[str]:
     """What is personal and still there about an order whose buyer was erased; the timeline's values aside."""
     yield from (f"the buyer's {name}" for name in BUYER if getattr(order.buyer, name))
@@ -224,6 +256,8 @@ def remains(session: Session, order: Order) -> Iterator[str]:
     for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
         if payment.card or payment.facts:
             yield f"facts of payment {payment.id}"
+    for kept in statements.of_order(session, order.id):
+        yield from (f"the {name} of a withdrawal" for name in STATEMENT if getattr(kept, name))
     yield from _readable(session.scalars(select(Letter).where(Letter.order_id == order.id).order_by(Letter.id)))
 
 

@@ -422,7 +422,8 @@ def test_the_command_erases_what_is_old_or_one_order_by_its_number(
     session.rollback()
     run = app.test_cli_runner().invoke
     assert (
-        run(args=["shop", "erase"]).stdout == "erased: 0 orders, 0 library orders, 0 payments without an order\n"
+        run(args=["shop", "erase"]).stdout
+        == "erased: 0 orders, 0 library orders, 0 payments without an order, 0 withdrawals\n"
     )
     refused = run(args=["shop", "erase", "--order", alive.number])
     assert refused.exit_code == 1

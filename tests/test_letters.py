@@ -132,6 +132,10 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
         "until": "2026-12-01T12:00:00+00:00",
         "new": True,
         "code": "72649835",
+        "name": "Анна Ильина" if russian else "Anne Reader",
+        "which": "Только одна\nиз двух" if russian else "Only one\nof the two",
+        "stated_at": "2026-11-28T12:00:00+00:00",
+        "due_on": "2026-12-12",
         **changes,
     }
 

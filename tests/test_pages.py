@@ -24,7 +24,7 @@ from tests.conftest import opened, settings_for
 from tests.factories import Catalogue, make_order, make_paid_order, set_stock
 from tests.fake_gateway import FakeGateway
 
-PUBLIC = ("", "books/paperback", "books/russian", "order", "orders", "recommend", *TEXT_PAGES)
+PUBLIC = ("", "books/paperback", "books/russian", "order", "orders", "recommend", "withdraw", *TEXT_PAGES)
 CACHED = tuple(each for each in PUBLIC if each not in ("order", "orders"))
 CYRILLIC = re.compile(r"[а-яё]+", re.IGNORECASE)
 LATIN = re.compile(r"[a-z]{2,}", re.IGNORECASE)
@@ -53,6 +53,7 @@ def strangers(page: Page) -> set[str]:
     """Words in the wrong alphabet for the language they stand in."""
     found: set[str] = set()
     for language, text in spoken(page.root, page.language):
+        text = text.replace("\u00a0", " ")
         for allowed in (*TITLES, *TRADER):
             text = text.replace(allowed, "")
         text = re.sub(r"\S+@\S+", "", text)
@@ -105,7 +106,7 @@ def test_each_page_names_its_twins_and_they_name_it(client: Client, catalogue: C
         known: set[tuple[str, str]] | None = None
         for market in MARKETS:
             page = client.get(f"/{market}/{path}").page
-            links = page.all("head/link[@rel='alternate']")
+            links = page.all("head/link[@rel='alternate'][@hreflang]")
             alternates = {(each.get("hreflang", ""), each.get("href", "")) for each in links}
             assert known in (None, alternates)
             known = alternates

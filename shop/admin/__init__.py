@@ -45,6 +45,7 @@ from shop.admin import (
     today,
     trials,
     uploading,
+    withdrawals,
     words,
 )
 from shop.admin.desk import desk, person
@@ -85,6 +86,7 @@ PAGES = (
     today,
     trials,
     uploading,
+    withdrawals,
 )
 """Every module that adds pages to the desk."""
 
@@ -117,6 +119,7 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.edition_list", _("Editions")),
         ("admin.content_page", _("Content")),
         ("admin.library_list", _("Library orders")),
+        ("admin.withdrawal_list", _("Withdrawals")),
         ("admin.money_page", _("Money")),
         ("admin.letter_list", _("Letters")),
         ("admin.inbox_list", _("Messages from Stripe")),

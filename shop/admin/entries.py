@@ -6,7 +6,8 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import Form, StringField
+from wtforms import Field, Form, SelectField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # the stubs are of an older WTForms
 from wtforms.validators import Regexp
 
 from shop.admin import revising
@@ -16,7 +17,7 @@ from shop.admin.revising import day_check, line_field, text_field
 from shop.changes import Meanwhile, seal
 from shop.content import entries
 from shop.content.entries import SlugTaken
-from shop.content.models import Entry, EntryKind
+from shop.content.models import ArticleGroup, Entry, EntryKind
 from shop.database import transact
 from shop.errors import WrongState
 from shop.extensions import db, now
@@ -29,6 +30,21 @@ KINDS = {
     EntryKind.DOWNLOAD: _l("Downloads"),
     EntryKind.PHOTO: _l("Photos"),
 }
+GROUPS = {
+    ArticleGroup.DEBATE: _l("Debate"),
+    ArticleGroup.PAPERS: _l("Articles and papers"),
+    ArticleGroup.PUBLICATIONS: _l("Other publications"),
+    ArticleGroup.FURTHER: _l("Further reading, by other hands"),
+}
+LABELS = {
+    EntryKind.REVIEW: {
+        "title": _l("Reviewer"),
+        "caption": _l("Affiliation"),
+        "source": _l("Journal and date (*italic* between stars)"),
+        "text": _l("What the review says, in your own words (Markdown)"),
+    },
+}
+"""What the parts of a kind are called where it is not the usual."""
 KIND = f"<any({', '.join(EntryKind)}):kind>"
 
 
@@ -43,12 +59,12 @@ def entry_list(kind: str) -> ResponseReturnValue:
 
 @desk.get(f"/content/{KIND}/new")
 def new_entry(kind: str) -> ResponseReturnValue:
-    return _page(EntryKind(kind), None, _form()(), "")
+    return _page(EntryKind(kind), None, _form(EntryKind(kind))(), "")
 
 
 @desk.post(f"/content/{KIND}/new")
 def add_entry(kind: str) -> ResponseReturnValue:
-    session, actor, at, form = db.session(), str(person().actor), now(), _form()(request.form)
+    session, actor, at, form = db.session(), str(person().actor), now(), _form(EntryKind(kind))(request.form)
     if revising.PREVIEW in request.form:
         return _page(EntryKind(kind), None, form, "", preview=True)
     if not _valid(form):
@@ -67,14 +83,15 @@ def add_entry(kind: str) -> ResponseReturnValue:
 def entry_page(entry_id: int) -> ResponseReturnValue:
     entry = _entry(entry_id)
     facts = entries.facts(entry)
-    return _page(entry.kind, entry, revising.filled(_form(), facts), seal(facts))
+    return _page(entry.kind, entry, revising.filled(_form(entry.kind), facts), seal(facts))
 
 
 @desk.post("/content/entries/<int:entry_id>")
 def change_entry(entry_id: int) -> ResponseReturnValue:
     """Save what was typed, or only show how it will look."""
-    session, actor, at, form = db.session(), str(person().actor), now(), _form()(request.form)
-    entry, seen = _entry(entry_id), revising.seen()
+    session, actor, at, seen = db.session(), str(person().actor), now(), revising.seen()
+    entry = _entry(entry_id)
+    form = _form(entry.kind)(request.form)
     if revising.PREVIEW in request.form:
         return _page(entry.kind, entry, form, seen, preview=True)
     if not _valid(form):
@@ -143,10 +160,15 @@ def _title(entry: Entry) -> tuple[str, str]:
     return entry.slug, ""
 
 
-def _form() -> type[Form]:
+def _parts(kind: EntryKind) -> tuple[str, ...]:
+    """What is asked for: a quotation of reviews alone."""
+    return tuple(part for part in entries.PARTS if part != "quotation" or kind is EntryKind.REVIEW)
+
+
+def _form(kind: EntryKind) -> type[Form]:
     slug = Regexp(f"^{entries.SLUG.pattern}$", message=_l("Small letters a to z, digits and hyphens, please."))
     address = Regexp(r"^(https?://[^\s\"<>]+)?$", message=_l("Please write an address that begins with https://."))
-    fields = {
+    fields: dict[str, Field] = {
         "slug": StringField(
             _l("Short name for the address"),
             [Required(), at_most(60), slug],
@@ -156,13 +178,23 @@ def _form() -> type[Form]:
         "day": StringField(_l("Day"), [day_check], filters=[revising.one_line], render_kw={"type": "date"}),
         "credit": line_field(_l("Author or photographer"), 200),
     }
+    if kind is EntryKind.ARTICLE:
+        choices = [SelectChoice(group.value, words) for group, words in GROUPS.items()]
+        fields["group"] = SelectField(_l("Under which heading"), choices=choices)
+    known = LABELS.get(kind, {})
     for code in LANGUAGES:
         there = {"lang": code}
-        fields[f"title-{code}"] = line_field(_l("Title"), 300, render_kw=there)
-        fields[f"caption-{code}"] = line_field(_l("Caption in one line"), 500, render_kw=there)
-        fields[f"source-{code}"] = line_field(_l("Where it first appeared"), 300, render_kw=there)
+        fields[f"title-{code}"] = line_field(known.get("title", _l("Title")), 300, render_kw=there)
+        fields[f"caption-{code}"] = line_field(
+            known.get("caption", _l("Caption in one line")), 500, render_kw=there
+        )
+        fields[f"source-{code}"] = line_field(
+            known.get("source", _l("Where it first appeared")), 300, render_kw=there
+        )
         fields[f"link-{code}"] = line_field(_l("Link"), 500, checks=[address])
-        fields[f"text-{code}"] = text_field(_l("Text (Markdown)"), 12, lang=code)
+        if kind is EntryKind.REVIEW:
+            fields[f"quotation-{code}"] = text_field(_l("Quotation, word for word"), 4, lang=code, longest=2000)
+        fields[f"text-{code}"] = text_field(known.get("text", _l("Text (Markdown)")), 12, lang=code)
     made: type[Form] = type("EntryForm", (Form,), fields)
     return made
 
@@ -170,7 +202,9 @@ def _form() -> type[Form]:
 def _valid(form: Form) -> bool:
     """A language with anything in it has a title; there is one language at least."""
     fits = form.validate()
-    used = [code for code in LANGUAGES if any(form[f"{part}-{code}"].data for part in entries.PARTS)]
+    used = [
+        code for code in LANGUAGES if any(form[name].data for name in form._fields if name.endswith(f"-{code}"))
+    ]
     for code in used or [language()]:
         if not form[f"title-{code}"].data:
             form[f"title-{code}"].errors = [_("Please write a title.")]
@@ -200,7 +234,7 @@ def _page(
         preview=preview,
         clashes=clashes or [],
         order=revising.in_order(),
-        parts=entries.PARTS,
+        parts=_parts(kind),
         missing=revising.missing(values, ("title",)),
         past=revising.past(db.session(), subjects, revising.labels(form)) if entry else [],
     )

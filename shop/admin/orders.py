@@ -15,11 +15,13 @@ from shop.admin.forms import PostForm
 from shop.documents import consignments, customs
 from shop.extensions import db, gateway, now, settings
 from shop.letters.models import Letter
+from shop.markets import day_of
 from shop.orders import addresses, numbers, parcels
 from shop.orders.models import Order, OrderLine, Shipment
 from shop.payments import copies, ledger, refunds, repetition, second_thoughts
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import CheckoutAttempt, Dispute, Payment, PaymentRole, Refund
+from shop.withdrawals import statements as withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
         letters=list(letters),
         disputes=list(disputes),
         attempts=list(attempts),
+        withdrawals=withdrawn.of_order(session, order.id),
+        today=day_of(now()),
         open_concerns=[each for each in order.concerns if each.settled_at is None],
         form=form or PostForm(),
         dashboard=f"https://dashboard.stripe.com/{'' if gateway().livemode else 'test/'}payments",

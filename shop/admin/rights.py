@@ -112,6 +112,8 @@ ACTS: dict[str, Act] = {
     "replay": Act(Right.MANAGE, _l("worked a message from Stripe again")),
     "letter_again": Act(Right.MANAGE, _l("sent a letter again")),
     "move": Act(Right.MANAGE, _l("brought a library order up to date")),
+    **_see(Right.LOOK, "withdrawal_list"),
+    "finish_withdrawal": Act(Right.MANAGE, _l("noted that a withdrawal was dealt with")),
     "count": Act(Right.MANAGE, _l("counted the stock")),
     **_see(Right.LOOK, "setup_page"),
     **_see(Right.MANAGE, "trader_page", "distributor_page", "prices_page", "postage_page"),

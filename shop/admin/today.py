@@ -29,6 +29,8 @@ from shop.payments import comparison
 from shop.payments.disputes import TO_ANSWER
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, Refund
 from shop.stock import Stock
+from shop.withdrawals import statements
+from shop.withdrawals.models import Withdrawal
 
 SHOWN = 25
 WITH_ORDER = (
@@ -66,6 +68,7 @@ def today() -> ResponseReturnValue:
         waiting=waiting,
         disputes=_disputes(session),
         returned=list(session.scalars(CAME_BACK)),
+        withdrawals=statements.waiting(session, SHOWN),
         day=day_of(now()),
         shown=SHOWN,
         reports=reports.reports(session, now()),
@@ -109,6 +112,11 @@ def _tasks(session: Session) -> list[Task]:
             many(LibraryOrder, WAITING),
             _("Library orders waiting for an answer"),
             url_for("admin.library_list", state="waiting"),
+        ),
+        Task(
+            many(Withdrawal, Withdrawal.done_at.is_(None)),
+            _("Withdrawals to deal with"),
+            f"{url_for('admin.today')}#withdrawals",
         ),
         Task(many(Letter, not_delivered()), _("Letters not delivered"), url_for("admin.letter_list")),
         Task(

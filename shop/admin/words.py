@@ -129,6 +129,10 @@ WORRY = {
             "The card’s bank suspects that the payment was not made by its owner. Better refund it than be disputed."
         ),
     ),
+    Worry.WITHDRAWN: (
+        _l("The buyer withdraws"),
+        _l("The buyer has stated that he withdraws. Do not post what was not posted yet; refund it in time."),
+    ),
 }
 
 DISPUTE = {
@@ -191,6 +195,8 @@ LETTER = {
     Kind.ATTENTION: _l("To the shopkeeper: something needs attention"),
     Kind.INVITATION: _l("Link to set a password"),
     Kind.MAIL_TEST: _l("Test letter"),
+    Kind.WITHDRAWAL_ACKNOWLEDGED: _l("Acknowledgement of a withdrawal"),
+    Kind.WITHDRAWAL_STATED: _l("To the shopkeeper: withdrawal stated"),
 }
 
 SECRET = (Kind.INVITATION, Kind.MAIL_TEST)
@@ -373,6 +379,8 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "rebuilt": lambda d: _("The order was rebuilt from what Stripe knows of its payment."),
     "dispute_opened": lambda d: _("The buyer’s bank disputes the payment."),
     "dispute_changed": _dispute,
+    "withdrawal_stated": lambda d: _("The buyer stated that he withdraws."),
+    "withdrawal_done": lambda d: _("The withdrawal was dealt with."),
     "erased": lambda d: _("Everything personal was erased."),
     "letter_resent": _letter,
 }

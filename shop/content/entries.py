@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from shop import changes
 from shop.catalogue import version
-from shop.content.models import Entry, EntryKind, EntryText
+from shop.content.models import ArticleGroup, Entry, EntryKind, EntryText
 from shop.database import lock
 from shop.errors import ShopError, WrongState
 from shop.markets import LANGUAGES
 
-PARTS = ("title", "caption", "source", "link", "text")
+PARTS = ("title", "caption", "source", "link", "quotation", "text")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -46,6 +46,7 @@ def shown(session: Session, kind: EntryKind, language: str) -> list[tuple[Entry,
 def facts(entry: Entry) -> dict[str, str]:
     """Everything of an entry that the owner types."""
     told = {"slug": entry.slug, "day": entry.day.isoformat() if entry.day else "", "credit": entry.credit}
+    told["group"] = entry.group.value if entry.group else ""
     for code in LANGUAGES:
         text = entry.text_in(code)
         told |= {f"{part}-{code}": getattr(text, part) if text else "" for part in PARTS}
@@ -156,8 +157,9 @@ def _flush(session: Session, slug: str) -> None:
 def _write(entry: Entry, typed: Mapping[str, str]) -> None:
     entry.slug, entry.credit = typed["slug"], typed["credit"]
     entry.day = date.fromisoformat(typed["day"]) if typed["day"] else None
+    entry.group = ArticleGroup(typed["group"]) if typed.get("group") else None
     for code in LANGUAGES:
-        told = {part: typed[f"{part}-{code}"] for part in PARTS}
+        told = {part: typed.get(f"{part}-{code}", "") for part in PARTS}
         text = entry.text_in(code)
         if not any(told.values()):
             if text is not None:

@@ -34,6 +34,16 @@ class EntryKind(enum.StrEnum):
     PHOTO = "photo"
 
 
+class ArticleGroup(enum.StrEnum):
+    """Under which heading an article is listed, in this order."""
+
+    DEBATE = "debate"
+    PAPERS = "papers"
+    PUBLICATIONS = "publications"
+    FURTHER = "further"
+    """By another hand."""
+
+
 class Entry(Base):
     """One piece of news, review, article, download or photo. It is shown in the languages that have a title."""
 
@@ -52,6 +62,8 @@ class Entry(Base):
     day: Mapped[date | None]
     credit: Mapped[str] = mapped_column(String(200), default="")
     """Who wrote it, or took the picture."""
+    group: Mapped[ArticleGroup | None]
+    """Of an article alone."""
     published: Mapped[bool] = mapped_column(default=False)
     published_at: Mapped[datetime | None]
     """When it was first published; what never was may be deleted."""
@@ -65,7 +77,7 @@ class Entry(Base):
 
 
 class EntryText(Base):
-    """An entry in one language. ``text`` is Markdown."""
+    """An entry in one language. ``text`` is Markdown; a review's is its gist, and its title names the reviewer."""
 
     __tablename__ = "entry_text"
 
@@ -73,8 +85,10 @@ class EntryText(Base):
     language: Mapped[str] = mapped_column(String(8), primary_key=True)
     title: Mapped[str] = mapped_column(String(300))
     caption: Mapped[str] = mapped_column(String(500), default="")
-    """One line beneath the title or the picture."""
+    """One line beneath the title or the picture; a reviewer's affiliation."""
     source: Mapped[str] = mapped_column(String(300), default="")
-    """Where it first appeared."""
+    """Where it first appeared; one line of Markdown."""
     link: Mapped[str] = mapped_column(String(500), default="")
+    quotation: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """What a review says, word for word."""
     text: Mapped[str] = mapped_column(Text, default="")

@@ -41,6 +41,18 @@ def to_html(text: str) -> str:
     )
 
 
+def inline(text: str) -> str:
+    """One line of Markdown as safe HTML: emphasis and links, nothing else."""
+    tags = {"a", "em", "i", "span", "strong", "cite"}
+    return nh3.clean(
+        _markdown().renderInline(text),
+        tags=tags,
+        attributes={"*": {"lang"}, "a": {"href", "hreflang"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener",
+    )
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Put values in the place of ``{trader_name}`` and the like; a name that is not known is left as it stands.
 

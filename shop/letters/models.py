@@ -37,6 +37,8 @@ class Kind(enum.StrEnum):
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
     mail_test                 ``proof:{…}``        code (secret), path (with the code)
+    withdrawal_acknowledged   ``withdrawal:{id}``  see ``withdrawals.statements``
+    withdrawal_stated         ``withdrawal:{id}``  see ``withdrawals.statements``
     ========================  ===================  ==========================================================
     """
 
@@ -63,13 +65,17 @@ class Kind(enum.StrEnum):
     """To the shopkeeper: an order was paid."""
     ATTENTION = "attention"
     """To the shopkeeper: something needs a person."""
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
+    """To whoever stated that he withdraws: what was stated, and when."""
+    WITHDRAWAL_STATED = "withdrawal_stated"
+    """To the shopkeeper: a statement of withdrawal that is about no paid order."""
     INVITATION = "invitation"
     """To somebody who is to work at the desk: a link with which he sets his password."""
     MAIL_TEST = "mail_test"
     """To somebody of the desk who wants to know whether letters arrive."""
 
 
-SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION)
+SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION, Kind.WITHDRAWAL_STATED)
 
 
 class LetterState(enum.StrEnum):

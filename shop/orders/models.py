@@ -354,6 +354,7 @@ class Worry(enum.StrEnum):
     REFUND_FAILED = "refund_failed"
     DISPUTE = "dispute"
     FRAUD_WARNING = "fraud_warning"
+    WITHDRAWN = "withdrawn"
 
 
 class Concern(Base):
@@ -408,9 +409,7 @@ class PersonalValue(Base):
     """A personal value that a timeline entry speaks of; deleted when the order's buyer is erased."""
 
     __tablename__ = "personal_value"
-    __table_args__ = (
-        ForeignKeyConstraint(["order_id", "seq"], ["timeline_entry.order_id", "timeline_entry.seq"]),
-    )
+    __table_args__ = (ForeignKeyConstraint(["order_id", "seq"], [TimelineEntry.order_id, TimelineEntry.seq]),)
 
     order_id: Mapped[int] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)

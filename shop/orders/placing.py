@@ -108,9 +108,7 @@ def superseded(session: Session, market: Market, wish: Wish) -> list[Order]:
     orders = session.scalars(select(Order).where(Order.attempt == _digest(wish.attempt))).all()
     wished = {_content(market, wish, turn) for turn in range(len(orders))}
     return [
-        order
-        for order in orders
-        if order.payment_state is PaymentState.AWAITING and order.content not in wished
+        order for order in orders if order.payment_state is PaymentState.AWAITING and order.content not in wished
     ]
 
 

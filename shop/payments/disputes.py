@@ -100,7 +100,7 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
 
 
 def follow(session: Session, order: Order, payment: Payment, now: datetime) -> None:
-    """An order was rebuilt for a payment: what is disputed, or was warned of, stops it as if it had always been there."""
+    """An order was rebuilt for a payment: what is disputed or was warned of stops it, as if it had always stood."""
     for row in session.scalars(select(Dispute).where(Dispute.payment_id == payment.id).order_by(Dispute.id)):
         _stop(session, order, row, now)
     for warning_id in payment.facts.get(WARNINGS, ()):

@@ -142,6 +142,7 @@ class Plan:
         commands = [
             ["db", "upgrade"],
             ["shop", "catalogue", "import", "--if-empty", CATALOGUE],
+            ["shop", "entries", "import"],
             ["shop", "trader", "set", "--if-empty", *seller],
         ]
         if self.needs_admin:

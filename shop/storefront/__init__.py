@@ -10,6 +10,7 @@ from shop.storefront import (
     addresses,
     caching,
     errors,
+    feeds,
     filters,
     libraries,
     media,
@@ -20,6 +21,7 @@ from shop.storefront import (
     recommending,
     records,
     service,
+    withdrawing,
 )
 
 
@@ -33,6 +35,7 @@ def init_app(app: Flask) -> None:
     service.init_app(app)
     media.init_app(app)
     records.init_app(app)
+    feeds.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)
@@ -40,4 +43,5 @@ def init_app(app: Flask) -> None:
     order_pages.register(blueprint)
     libraries.register(blueprint)
     recommending.register(blueprint)
+    withdrawing.register(blueprint)
     app.register_blueprint(blueprint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -21,14 +20,14 @@ from shop import markets
 from shop.bibliography.romanisation import ala_lc
 from shop.catalogue import postage
 from shop.catalogue.models import Edition, PostageZone, Role
-from shop.content.rendering import to_html
-from shop.extensions import db
+from shop.content.rendering import inline, to_html
+from shop.content.typography import set_html, set_phrase, set_text
+from shop.extensions import db, settings
 from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.trader import SHOP, Trader
 
 PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
-SHORT_WORD = re.compile(r"(?<!\w)([А-Яа-яЁё]{1,2}) ")
 
 
 def init_app(app: Flask) -> None:
@@ -46,7 +45,10 @@ def init_app(app: Flask) -> None:
         currency_symbol=currency_symbol,
         markdown=markdown,
         language_name=language_name,
+        sections=sections,
         typeset=typeset,
+        phrase=phrase,
+        line=line,
         legible=legible,
         place_name=place_name,
         unbroken=unbroken,
@@ -54,6 +56,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         asset=asset,
         cover=cover,
+        share_picture=share_picture,
         seller=seller,
         names_of=names_of,
         on_the_way=on_the_way,
@@ -148,9 +151,19 @@ def language_name(code: str) -> str:
     return capital(name)
 
 
-def typeset(text: str, language: str) -> str:
-    """A title as it is printed: in Russian a short preposition or conjunction does not end a line."""
-    return SHORT_WORD.sub("\\1\u00a0", text) if language == "ru" else text
+def typeset(text: str, language: str = "") -> str:
+    """A line of plain text as its language is printed; the page's language unless another is named."""
+    return set_text(text, language or locale()[:2])
+
+
+def phrase(text: str, language: str = "") -> Markup:
+    """A line of text as HTML: set, with what is in the other alphabet marked as the other language."""
+    return Markup(set_phrase(text, language or locale()[:2]))  # noqa: S704 - escaped there
+
+
+def line(text: str, language: str = "") -> Markup:
+    """One line of Markdown, such as where an article appeared."""
+    return Markup(set_html(inline(text), language or locale()[:2]))  # noqa: S704 - cleaned there
 
 
 def legible(name: str) -> str:
@@ -168,8 +181,18 @@ def names_of(edition: Edition, role: str) -> str:
     return ", ".join(person.name_in(g.market.language) for person in edition.people(Role(role)))
 
 
-def markdown(text: str) -> Markup:
-    return Markup(markets.unbroken(to_html(text)))  # noqa: S704 - cleaned by to_html
+def markdown(text: str, language: str = "") -> Markup:
+    """Markdown as HTML, set as the page's language is printed unless another is named."""
+    html = set_html(to_html(text), language or locale()[:2])
+    return Markup(markets.unbroken(html))  # noqa: S704 - cleaned by to_html
+
+
+def sections(html: Markup) -> Markup:
+    """HTML with each second heading and what follows it in a section of its own."""
+    lead, *parts = html.split("<h2")
+    opened, closed = Markup("<section><h2"), Markup("</section>")
+    # Parts of safe HTML are safe.
+    return Markup(lead) + Markup("").join(opened + Markup(part) + closed for part in parts)  # noqa: S704
 
 
 def seller() -> Trader | None:
@@ -203,6 +226,11 @@ def cover(name: str, slug: str) -> str | None:
             if path.is_file() and path.is_relative_to(folder):
                 return asset(candidate)
     return None
+
+
+def share_picture() -> str:
+    """The whole address of the picture that networks show beside a link."""
+    return settings().shop_url + asset(f"share/share.{g.market.language}.png")
 
 
 @cache

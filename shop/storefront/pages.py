@@ -16,7 +16,7 @@ from shop.catalogue import offers, postage
 from shop.catalogue.models import Edition, EditionText, PostageZone, RefusedCountry
 from shop.catalogue.offers import Availability, Offer
 from shop.content import entries, interchange
-from shop.content.models import EntryKind, PageText
+from shop.content.models import ArticleGroup, Entry, EntryKind, EntryText, PageText
 from shop.content.rendering import fill
 from shop.errors import NotOrderable
 from shop.extensions import db, settings
@@ -31,8 +31,16 @@ TEXT_PAGES = (
     *("how-to-order", "delivery", "returns", "terms", "privacy", "contact"),
     *("author", "reviews", "articles", "downloads", "photos", "news"),
 )
-LISTED = {"downloads": EntryKind.DOWNLOAD, "photos": EntryKind.PHOTO}
+LISTED = {
+    "reviews": EntryKind.REVIEW,
+    "articles": EntryKind.ARTICLE,
+    "downloads": EntryKind.DOWNLOAD,
+    "photos": EntryKind.PHOTO,
+    "news": EntryKind.NEWS,
+}
 """Pages that list entries beneath their text."""
+NEWS_AT_HOME = 2
+Listing = list[tuple[Entry, EntryText]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,16 @@ def home() -> Answer:
     # The reader's own edition leads the page; the other stands beside it.
     shown.sort(key=lambda each: each.edition.language != g.market.language)
     text = interchange.page(session, "home", g.market.language)
+    author = interchange.page(session, "author", g.market.language)
     return render_template(
-        "storefront/home.html", shown=shown, leading=next(iter(shown), None), text=text and filled(text)
+        "storefront/home.html",
+        shown=shown,
+        leading=next(iter(shown), None),
+        text=text and filled(text),
+        news=listing(session, "news")[:NEWS_AT_HOME],
+        reviews=listing(session, "reviews"),
+        articles=grouped(listing(session, "articles")),
+        author=author and filled(author),
     )
 
 
@@ -108,6 +124,7 @@ def edition(slug: str) -> Answer:
         abort(404)
     shown = all_shown(session, g.market)
     current = next(each for each in shown if each.edition.slug == slug)
+    author = interchange.page(session, "author", g.market.language)
     return render_template(
         "storefront/edition.html",
         shown=shown,
@@ -115,6 +132,11 @@ def edition(slug: str) -> Answer:
         edition=found,
         days=dispatch_words(),
         kept_back=claims.withheld(session),
+        reviews=listing(session, "reviews"),
+        articles=grouped(listing(session, "articles")),
+        downloads=listing(session, "downloads"),
+        photos=listing(session, "photos"),
+        author=author and filled(author),
         # What nobody has confirmed is not claimed; a demonstration shows all there is.
         doubted=offers.doubted(session, slug) if settings().production else frozenset(),
     )
@@ -126,16 +148,29 @@ def page(slug: str) -> Answer:
     if text is None:
         abort(404)
     zones = zone_table(session) if slug == "delivery" else []
+    listed = listing(session, slug) if slug in LISTED else []
     return render_template(
         "storefront/page.html",
         slug=slug,
         text=filled(text),
+        listed=listed,
+        articles=grouped(listed) if slug == "articles" else {},
         zones=zones,
         days=dispatch_words(),
         REGIONS=REGIONS,
         kept_back=claims.withheld(session) if zones else frozenset(),
-        listed=entries.shown(session, LISTED[slug], g.market.language) if slug in LISTED else [],
     )
+
+
+def listing(session: Session, slug: str) -> Listing:
+    """What a page lists in the reader's language."""
+    return entries.shown(session, LISTED[slug], g.market.language)
+
+
+def grouped(articles: Listing) -> dict[ArticleGroup, Listing]:
+    """Articles under their headings, those that have any."""
+    found = {group: [each for each in articles if each[0].group is group] for group in ArticleGroup}
+    return {group: each for group, each in found.items() if each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +178,11 @@ class Text:
     title: str
     summary: str
     body: str
+
+    @property
+    def opening(self) -> str:
+        """What stands before the first heading."""
+        return self.body.partition("\n## ")[0]
 
 
 def filled(text: PageText) -> Text:

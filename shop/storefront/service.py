@@ -62,7 +62,7 @@ def sitemap() -> Response:
     """Every public page in every market, with its twins."""
     places: list[tuple[str, dict[str, str]]] = [("storefront.home", {})]
     places += [("storefront.edition", {"slug": each.slug}) for each in offers.editions(db.session())]
-    places += [("storefront.order", {}), ("storefront.libraries", {}), ("storefront.recommend", {})]
+    places += [(f"storefront.{each}", {}) for each in ("order", "libraries", "recommend", "withdraw")]
     places += [("storefront.page", {"slug": slug}) for slug in TEXT_PAGES]
     xml = render_template("storefront/sitemap.xml", places=places, root=settings().shop_url)
     return plain(xml, kind="application/xml")
