@@ -59,6 +59,7 @@ def test_a_good_environment_is_taken():
         ({"KEEP_ORDERS_YEARS": "0"}, "KEEP_ORDERS_YEARS is not"),
         ({"UNDO_SECONDS": "3601"}, "UNDO_SECONDS is not"),
         ({"UNDO_SECONDS": "soon"}, "UNDO_SECONDS is not"),
+        ({"MARC_ORGANIZATION": "Long Lane Books"}, "MARC_ORGANIZATION is not"),
         ({"KEEP_LIBRARIES_MONTHS": "two"}, "KEEP_LIBRARIES_MONTHS is not"),
     ],
 )

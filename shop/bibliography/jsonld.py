@@ -188,7 +188,7 @@ def book(title: Title, shown: Shown, shop: Shop) -> Node:
         "description": shown.summary,
         "image": shown.picture,
     }
-    if shown.offer is not None and shown.availability in AVAILABLE:
+    if shown.offer is not None:
         node |= {
             "@type": ["Product", "Book"],
             "sku": edition.slug,

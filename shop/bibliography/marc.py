@@ -97,7 +97,7 @@ def fixed_field(edition: Description, entered: date) -> str:
     dates = f"s{edition.year}    " if edition.year else "nuuuuuuuu"
     place = codes.PLACES.get(edition.place)
     thema = next((code for scheme, code in edition.subjects if scheme == "thema"), "")
-    written = "".join(
+    return "".join(
         (
             f"{entered:%y%m%d}",  # 00-05 entered on file
             dates,  # 06-14 type of date, dates
@@ -118,9 +118,6 @@ def fixed_field(edition: Description, entered: date) -> str:
             "d",  # 39 cataloguing source: other
         )
     )
-    if len(written) != 40:
-        raise ValueError(f"field 008 of {edition.slug} has {len(written)} characters")
-    return written
 
 
 class _Fields:
