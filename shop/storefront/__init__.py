@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 
 from shop.storefront import (
     addresses,
+    assets,
     caching,
     errors,
     filters,
@@ -26,6 +27,7 @@ def init_app(app: Flask) -> None:
     filters.init_app(app)
     protection.init_app(app)
     caching.init_app(app)
+    assets.init_app(app)
     errors.init_app(app)
     service.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")

@@ -22,6 +22,7 @@ from shop.orders.models import Order
 from shop.payments.models import InboxEvent, InboxState
 from shop.settings import ROOT
 from shop.stock import Stock
+from shop.storefront.caching import fixed, public
 from shop.storefront.pages import TEXT_PAGES
 
 FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
@@ -29,9 +30,9 @@ FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 def init_app(app: Flask) -> None:
     app.add_url_rule("/", "entrance", entrance)
-    app.add_url_rule("/robots.txt", "robots", robots)
-    app.add_url_rule("/sitemap.xml", "sitemap", sitemap)
-    app.add_url_rule("/favicon.ico", "favicon", favicon)
+    app.add_url_rule("/robots.txt", "robots", fixed(robots))
+    app.add_url_rule("/sitemap.xml", "sitemap", public(sitemap))
+    app.add_url_rule("/favicon.ico", "favicon", fixed(favicon))
     app.add_url_rule("/healthz", "healthz", healthz)
     app.add_url_rule("/readyz", "readyz", readyz)
     app.add_url_rule("/metrics", "metrics", metrics)
