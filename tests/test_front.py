@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import brotli
 import pytest
-from flask import Flask, request
+from flask import Flask, has_request_context, request
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -254,20 +254,21 @@ def test_a_page_that_was_made_while_a_class_had_turned_for_a_moment_is_not_told_
     app: Flask, client: Client, session: Session, catalogue: Catalogue
 ) -> None:
     """The copies go and come back while the page is being made; it must belong to the moment that it shows."""
-    once = []
+    turned = []
 
-    def turn() -> None:
-        if request.path == PAGE and not once:
-            once.append(1)
+    def turn(_connection, _cursor, sql: str, *_rest: object) -> None:
+        if "stock.on_hand" in sql and has_request_context() and request.path == PAGE and not turned:
+            turned.append(sql)  # the state has been read, the page not yet
             with Session(engine_of(app)) as another:
                 set_stock(another, catalogue.paperback, 0)
 
     client.get("/en-gb/")
-    app.before_request_funcs.setdefault(None, []).append(turn)
+    event.listen(engine_of(app), "after_cursor_execute", turn)
     try:
-        assert "No copies at present" in client.get(PAGE).page.text
+        client.get(PAGE)
     finally:
-        app.before_request_funcs[None].remove(turn)
+        event.remove(engine_of(app), "after_cursor_execute", turn)
+    assert turned
     set_stock(session, catalogue.paperback, 40)
     assert "In stock" in client.get(PAGE).page.text
 
@@ -378,3 +379,20 @@ def test_static_files_are_kept_for_good_under_the_mark_of_their_content(
     assert (older.status_code, older.headers["Cache-Control"]) == (200, "public, max-age=3600")
     for nowhere in ("nothing.css", "../app.py", "%2e%2e/app.py", "covers"):
         assert client.get(style.replace("shop.css", nowhere)).status_code == 404
+
+
+# Forms
+
+
+def test_forms_are_compressed_and_what_stands_beside_a_secret_is_not(
+    app: Flask, session: Session, catalogue: Catalogue
+) -> None:
+    visitor, order = app.test_client(), make_order(session)
+    for path in ("/en-gb/order", "/ru-us/libraries", "/en-gb/order?country=XX"):
+        for coding, undo in (("br", brotli.decompress), ("gzip", gzip.decompress), ("", bytes)):
+            answer = visitor.get(path, headers={"Accept-Encoding": coding})
+            assert answer.headers.get("Content-Encoding", "") == coding
+            assert answer.headers["Vary"] == "Accept-Encoding"
+            assert undo(answer.data).endswith(b"</html>")
+    for path in (f"/en-gb/orders/{order.token}", "/admin/sign-in"):
+        assert "Content-Encoding" not in visitor.get(path, headers={"Accept-Encoding": "br"}).headers

@@ -6,10 +6,12 @@ it with a ``Ticket`` in the environment; without one, the answer is made each ti
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import brotli
 from flask import Flask, Response, make_response, request
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -18,7 +20,7 @@ from shop.catalogue.version import State
 from shop.database import look
 from shop.extensions import db, now, settings
 from shop.markets import day_of
-from shop.storefront.front import KEPT, TICKET, Ticket
+from shop.storefront.front import KEPT, TICKET, Ticket, best_coding
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,8 +29,13 @@ YEAR = 365 * 24 * 3600  # seconds
 HOUR = 3600
 
 
+QUICK = 4
+"""Brotli's quality for what is compressed on the way: a quarter of the size in a third of a millisecond."""
+
+
 def init_app(app: Flask) -> None:
     app.after_request(keep_nothing_else)
+    app.after_request(compress)
 
 
 def public(view: Callable[P, Answer]) -> Callable[P, Response]:
@@ -83,4 +90,21 @@ def keep_nothing_else(response: Response) -> Response:
         response.headers["Cache-Control"] = f"public, max-age={HOUR}"
     elif "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def compress(response: Response) -> Response:
+    """Make the forms, which are computed each time, small on the wire.
+
+    Not where an address carries a secret, nor at the desk: what stands beside one must not be guessed from lengths.
+    """
+    views, arguments = request.endpoint or "", request.view_args or {}
+    if not views.startswith("storefront.") or "token" in arguments or response.mimetype != "text/html":
+        return response
+    response.vary.add("Accept-Encoding")
+    coding = best_coding(request.headers.get("Accept-Encoding", ""))
+    if coding:
+        plain = response.get_data()
+        response.set_data(brotli.compress(plain, quality=QUICK) if coding == "br" else gzip.compress(plain, QUICK))
+        response.headers["Content-Encoding"] = coding
     return response

@@ -195,7 +195,8 @@ class Front:
         environ = EnvironBuilder(base_url=self._own).get_environ()
         environ |= {"PATH_INFO": path, TICKET: ticket}
         chunks, status, headers = run_wsgi_app(self._inner, environ, buffered=True)
-        if not ticket.admitted or not status.startswith("200") or "Set-Cookie" in headers or "Vary" in headers:
+        of_a_visitor = "Set-Cookie" in headers or headers.get("Vary", "Accept-Encoding") != "Accept-Encoding"
+        if not ticket.admitted or not status.startswith("200") or of_a_visitor:
             return None
         return Kept(ticket.state, headers, b"".join(chunks))
 

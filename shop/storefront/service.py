@@ -22,6 +22,7 @@ from shop.orders.models import Order
 from shop.payments.models import InboxEvent, InboxState
 from shop.settings import ROOT
 from shop.stock import Stock
+from shop.storefront.addresses import alternates, whole
 from shop.storefront.caching import fixed, public
 from shop.storefront.pages import TEXT_PAGES
 
@@ -65,7 +66,7 @@ def sitemap() -> Response:
     places += [("storefront.edition", {"slug": each.slug}) for each in offers.editions(db.session())]
     places += [("storefront.order", {}), ("storefront.libraries", {})]
     places += [("storefront.page", {"slug": slug}) for slug in TEXT_PAGES]
-    xml = render_template("storefront/sitemap.xml", places=places, root=settings().shop_url)
+    xml = render_template("storefront/sitemap.xml", places=places, alternates=alternates, whole=whole)
     return plain(xml, kind="application/xml")
 
 
