@@ -1,4 +1,5 @@
-"""``make bench``: settling on PostgreSQL as a share of two floors, and the desk's pages beside a bare one."""
+"""``make bench``: settling on PostgreSQL as a share of two floors, the desk's pages beside a bare one, public pages
+beside a bare hello."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import desk
+from benchmarks import desk, pages
 from benchmarks.apps import PLACE
 from benchmarks.load import post, rate, served
 from benchmarks.rows import Shop
@@ -25,6 +26,7 @@ SECRET = "whsec_of_the_benchmarks"
 REQUESTS = {"hello": 3000, "insert": 1500, "settling": 600}
 SIZES = (1_000, 1_000_000)
 WANTED = 0.4
+PARTS = ("settling", "desk", "pages")
 ENVIRON = {
     "SHOP_ENV": "development",
     "SHOP_URL": "http://localhost",
@@ -63,7 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of requests")
     parser.add_argument("--lazy", action="store_true", help="a database that does not wait for the disk")
-    parser.add_argument("--part", choices=("settling", "desk"), nargs="+", default=("settling", "desk"))
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--desk-orders", type=int, nargs="+", default=[100_000], help="orders at the desk")
     parser.add_argument("--million", action="store_true", help="the desk with 1,000,000 orders besides")
     asked = parser.parse_args()
@@ -73,8 +75,11 @@ def main() -> None:
         quick = desk.measure(ENVIRON, sizes, max(3, asked.rounds), lazy=asked.lazy)
     if "settling" in asked.part:
         _measure_settling(asked)
+    fast = "pages" not in asked.part or pages.measure(ENVIRON, asked.rounds, asked.share, lazy=asked.lazy)
     if not quick:
         raise SystemExit("A page of the desk took longer than it may.")
+    if not fast:
+        raise SystemExit("Public pages are slower than they may be.")
 
 
 def _measure_settling(asked: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ def hello() -> Flask:
     """The lower floor: a bare Flask endpoint that says hello."""
     app = Flask("hello")
 
-    @app.post("/")
+    @app.route("/", methods=["GET", "POST"])
     def say() -> str:
         return "hello"
 
@@ -110,3 +110,8 @@ def settling() -> Flask:
     settings = Settings.from_environ(os.environ)
     answer = Path(os.environ["BENCH_ANSWER"]).read_text()
     return create_app(settings, gateway=RecordedGateway(settings, answer))
+
+
+def pages() -> Flask:
+    """The shop as it is."""
+    return create_app(Settings.from_environ(os.environ))

@@ -19,28 +19,92 @@ CALLERS = 16
 PATIENCE = 60
 
 
+SERVERS = {
+    # As the README has it in production.
+    "granian": (
+        *("granian", "--factory", "benchmarks.apps:{app}", "--interface", "wsgi", "--host", "127.0.0.1"),
+        *(
+            "--port",
+            "{port}",
+            "--workers",
+            "{workers}",
+            "--blocking-threads",
+            "{threads}",
+            "--no-ws",
+            "--http",
+            "1",
+        ),
+        *("--log-level", "warning"),
+    ),
+    "gunicorn": (
+        *("gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
+        *("--threads", "{threads}", "--timeout", "90", "--no-control-socket", "--log-level", "warning"),
+    ),
+}
+
+
+class Served(int):
+    """The port of a running server, which knows its process and when it was started."""
+
+    process: subprocess.Popen[bytes]
+    began: float
+
+    def workers(self) -> list[float]:
+        """Resident memory of each worker, in megabytes."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [child for task in tasks for child in task.read_text().split()]
+        sizes = [
+            _resident(child) for child in children if "multiprocessing.resource_tracker" not in _command(child)
+        ]
+        return [size for size in sizes if size]
+
+
+def _command(pid: str) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+
+
+def _resident(pid: str) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
 @contextmanager
-def served(app: str, environ: Mapping[str, str]) -> Iterator[int]:
-    """Serve ``benchmarks.apps:{app}()`` as the README does in production; gives the port."""
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", f"benchmarks.apps:{app}()", "--bind", f"127.0.0.1:{port}"]
-    command += ["--workers", str(WORKERS), "--threads", str(THREADS), "--timeout", "90", "--no-control-socket"]
-    command += ["--log-level", "warning"]
-    server = subprocess.Popen(command, cwd=ROOT, env=dict(environ))
+def served(app: str, environ: Mapping[str, str], server: str = "gunicorn") -> Iterator[Served]:
+    """Serve ``benchmarks.apps:{app}()`` with two workers; gives the port."""
+    port = Served(free_port())
+    words = (each.format(app=app, port=int(port), workers=WORKERS, threads=THREADS) for each in SERVERS[server])
+    port.began = time.monotonic()
+    port.process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=dict(environ))
     try:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection(("127.0.0.1", int(port)), 1).close()
                 break
             except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
+                if port.process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{app} does not answer") from None
-                time.sleep(0.05)
+                time.sleep(0.02)
         yield port
     finally:
-        server.terminate()
-        server.wait(30)
+        port.process.terminate()
+        port.process.wait(30)
+
+
+def get(path: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """As ``post``, without a body."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in (headers or {"Host": "localhost"}).items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def fetch(port: int, request: bytes) -> bytes:
+    """One answer, head and body."""
+    with socket.create_connection(("127.0.0.1", int(port)), 90) as connection:
+        connection.sendall(request)
+        return _answer(connection)
 
 
 def post(path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
@@ -57,7 +121,7 @@ def _answer(connection: socket.socket) -> bytes:
         found += _more(connection)
     head, _, body = found.partition(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-    while len(body) < int(length or 0):
+    while len(body) < int(length or 0) and not head.startswith(b"HTTP/1.1 304"):
         body += _more(connection)
     return head + b"\r\n\r\n" + body
 
@@ -70,12 +134,12 @@ def _more(connection: socket.socket) -> bytes:
 
 
 def rate(port: int, requests: Sequence[bytes]) -> float:
-    """Send all requests, ``CALLERS`` at once, each answered with 200; answers how many a second that is."""
+    """Send all requests, ``CALLERS`` at once, each answered well; answers how many a second that is."""
     waiting = iter(requests)
     lock, failures = threading.Lock(), []
 
     def call() -> None:
-        with socket.create_connection(("127.0.0.1", port), 90) as connection:
+        with socket.create_connection(("127.0.0.1", int(port)), 90) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
                 with lock:
@@ -84,7 +148,7 @@ def rate(port: int, requests: Sequence[bytes]) -> float:
                     return
                 connection.sendall(request)
                 answer = _answer(connection)
-                if not answer.startswith(b"HTTP/1.1 200"):
+                if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")):
                     failures.append(answer[:300])
                     return
 
@@ -96,5 +160,5 @@ def rate(port: int, requests: Sequence[bytes]) -> float:
         caller.join()
     took = time.perf_counter() - begun
     if failures:
-        raise RuntimeError(f"not every request was answered with 200: {failures[0]!r}")
+        raise RuntimeError(f"not every request was answered well: {failures[0]!r}")
     return len(requests) / took

@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, cli, storefront, webhooks
 from shop.admin.uploading import ROOM
+from shop.catalogue.version import Watch
 from shop.clock import Clock
 from shop.database import prepare
 from shop.extensions import babel, csrf, db, migrate, select_locale
@@ -17,6 +18,7 @@ from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
 from shop.settings import ROOT, Settings, environment
 from shop.storefront import protection
+from shop.storefront.front import Front
 
 MAX_BODY = 256 * 1024  # bytes; the webhook has its own, larger limit
 
@@ -64,12 +66,11 @@ def create_app(
         settings.stripe_secret_key, settings.stripe_api_base, settings.webhook_secrets
     )
     app.extensions["shop.mailer"] = mailer or SmtpMailer(settings.smtp_url)
-    if settings.proxies:
-        hops = settings.proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
     with app.app_context():
-        prepare(db.engine)
+        engine = db.engine
+    prepare(engine)
+    watch = Watch(engine)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     babel.init_app(app, locale_selector=select_locale)
     csrf.init_app(app)
@@ -78,4 +79,8 @@ def create_app(
     protection.ROOM.update(ROOM)
     webhooks.init_app(app)
     cli.init_app(app)
+    app.wsgi_app = Front(app, engine, watch)  # type: ignore[method-assign]
+    if settings.proxies:  # outermost: the front, too, is to see the host that the reader's browser asked
+        hops = settings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app

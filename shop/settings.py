@@ -48,6 +48,7 @@ class Settings:
     keep_orders_years: str
     keep_libraries_months: str
     undo_seconds: str
+    page_max_age: str
     instance: str
 
     @property
@@ -90,6 +91,11 @@ class Settings:
         return timedelta(seconds=int(self.undo_seconds))
 
     @property
+    def page_seconds(self) -> int:
+        """How long a public page may be kept by whoever got it without asking again."""
+        return int(self.page_max_age)
+
+    @property
     def instance_path(self) -> Path:
         return Path(self.instance).resolve()
 
@@ -112,6 +118,7 @@ class Settings:
         values["keep_orders_years"] = values["keep_orders_years"] or "7"
         values["keep_libraries_months"] = values["keep_libraries_months"] or "24"
         values["undo_seconds"] = values["undo_seconds"] or "60"
+        values["page_max_age"] = values["page_max_age"] or "0"
         values["stripe_api_base"] = values["stripe_api_base"].rstrip("/") or STRIPE_API
         values["shop_url"] = values["shop_url"].rstrip("/")
         if not values["database_url"]:
@@ -142,6 +149,8 @@ def _problems(values: dict[str, str]) -> list[str]:
             found.append(f"{name.upper()} is not a whole number from 1 to 999")
     if not re.fullmatch("[0-9]{1,4}", values["undo_seconds"]) or int(values["undo_seconds"]) > 3600:
         found.append("UNDO_SECONDS is not a whole number from 0 to 3600")
+    if not re.fullmatch("[0-9]{1,5}", values["page_max_age"]) or int(values["page_max_age"]) > 86400:
+        found.append("PAGE_MAX_AGE is not a whole number from 0 to 86400")
     for name in ("shop_url", "stripe_api_base"):
         parts = urlsplit(values[name])
         if values[name] and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):

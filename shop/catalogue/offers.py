@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue import postage
@@ -96,17 +96,29 @@ def edition(session: Session, slug: str) -> Edition | None:
     return session.scalar(select(Edition).where(Edition.slug == slug))
 
 
+CLASS_COLUMNS = (
+    Edition.status,
+    func.coalesce(Stock.on_hand - Stock.held - Stock.allocated, 0),
+    Edition.last_copies,
+    func.coalesce(Edition.weight_grams, Edition.postage_weight_grams),
+)
+"""What ``class_of`` asks for, as columns."""
+
+
 def availability(session: Session, edition: Edition) -> Availability:
-    """The class a page may show; an edition without price or weight counts as not to be had."""
-    if edition.status is Status.ANNOUNCED:
-        return Availability.ANNOUNCED
-    if edition.status is Status.OUT_OF_PRINT:
-        return Availability.OUT_OF_PRINT
+    """The class a page may show; an edition without weight counts as not to be had."""
     stock = session.get(Stock, edition.id)
-    left = stock.available if stock else 0
-    if left <= 0 or edition.mailing_grams is None:
+    return class_of(edition.status, stock.available if stock else 0, edition.last_copies, edition.mailing_grams)
+
+
+def class_of(status: Status, left: int, last_copies: int, grams: int | None) -> Availability:
+    if status is Status.ANNOUNCED:
+        return Availability.ANNOUNCED
+    if status is Status.OUT_OF_PRINT:
+        return Availability.OUT_OF_PRINT
+    if left <= 0 or grams is None:
         return Availability.NONE
-    return Availability.LAST_COPIES if left <= edition.last_copies else Availability.IN_STOCK
+    return Availability.LAST_COPIES if left <= last_copies else Availability.IN_STOCK
 
 
 def offer(session: Session, quantities: Mapping[str, int], country: str) -> Offer:

@@ -8,6 +8,7 @@ from flask import Blueprint, Flask
 
 from shop.storefront import (
     addresses,
+    assets,
     caching,
     errors,
     feeds,
@@ -31,6 +32,7 @@ def init_app(app: Flask) -> None:
     filters.init_app(app)
     protection.init_app(app)
     caching.init_app(app)
+    assets.init_app(app)
     errors.init_app(app)
     service.init_app(app)
     media.init_app(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, g, request, url_for
@@ -41,6 +42,7 @@ def init_app(app: Flask) -> None:
         elsewhere=elsewhere,
         alternates=alternates,
         canonical=canonical,
+        may_be_found=may_be_found,
         market_now=market_now,
         order_address=order_address,
     )
@@ -73,11 +75,17 @@ def market_now() -> Market:
 
 
 def elsewhere(market: Market) -> str:
-    """The address of this same page in another market, with what was typed into the order form."""
+    """The address of this same page in another market, with what was typed into the order form.
+
+    The price follows the country, so whoever changes the region there is shown its home country.
+    """
     endpoint = request.endpoint
     if endpoint is None or not endpoint.startswith("storefront.") or g.get("no_twin"):
         return url_for("storefront.home", market=market)
-    return url_for(endpoint, **(request.view_args or {}), market=market, **g.get("typed", {}))
+    typed = g.get("typed", {})
+    if "country" in typed and market.region is not g.market.region:
+        typed = typed | {"country": market.region.home}
+    return url_for(endpoint, **(request.view_args or {}), market=market, **typed)
 
 
 def order_address(slug: str) -> str:
@@ -86,19 +94,30 @@ def order_address(slug: str) -> str:
     return url_for("storefront.order", **query)
 
 
+def may_be_found() -> bool:
+    """Whether this is a page with an address of its own in every market."""
+    return (request.endpoint or "").startswith("storefront.") and not g.get("no_twin")
+
+
 def canonical(market: Market | None = None) -> str:
     """The whole address of this page, in this market or another, without any query."""
-    arguments = request.view_args or {}
-    path = url_for(request.endpoint or "storefront.home", **arguments, market=market or g.market)
-    return settings().shop_url + path
+    return whole(request.endpoint or "storefront.home", request.view_args or {}, market or g.market)
 
 
-def alternates() -> list[tuple[str, str]]:
-    """(hreflang, whole address) of this page in every market, each language's generic one, and the rest."""
+def whole(endpoint: str, arguments: Mapping[str, Any], market: Market) -> str:
+    return settings().shop_url + url_for(endpoint, **arguments, market=market)
+
+
+def alternates(endpoint: str = "", arguments: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+    """(hreflang, whole address) of a page in every market, each language's generic one, and the rest; this page's
+    unless another is named."""
+    if not endpoint:
+        endpoint, arguments = request.endpoint or "storefront.home", request.view_args
+    there = {slug: whole(endpoint, arguments or {}, market) for slug, market in MARKETS.items()}
     pairs = []
-    for market in MARKETS.values():
-        language, region = market.slug.split("-")
-        pairs.append((f"{language}-{region.upper()}", canonical(market)))
-    pairs += [(language, canonical(MARKETS[slug])) for language, slug in GENERIC.items()]
+    for slug, address in there.items():
+        language, region = slug.split("-")
+        pairs.append((f"{language}-{region.upper()}", address))
+    pairs += [(language, there[slug]) for language, slug in GENERIC.items()]
     pairs.append(("x-default", settings().shop_url + "/"))
     return pairs

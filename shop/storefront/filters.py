@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime
-from functools import cache
 from pathlib import Path
 
 from babel import Locale
 from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
-from flask import Flask, current_app, g, url_for
+from flask import Flask, current_app, g
 from flask_babel import get_locale, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
@@ -25,6 +23,7 @@ from shop.content.typography import set_html, set_phrase, set_text
 from shop.extensions import db, settings
 from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
+from shop.storefront.assets import asset
 from shop.trader import SHOP, Trader
 
 PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
@@ -54,7 +53,6 @@ def init_app(app: Flask) -> None:
         unbroken=unbroken,
     )
     app.jinja_env.globals.update(
-        asset=asset,
         cover=cover,
         share_picture=share_picture,
         seller=seller,
@@ -210,13 +208,6 @@ def served_country(code: str) -> str:
     return country(code)
 
 
-def asset(filename: str) -> str:
-    """The address of a static file, with a mark of its content, so that browsers may keep it for good."""
-    folder = Path(str(current_app.static_folder))
-    path = folder / filename
-    return url_for("static", filename=filename, v=_mark(str(path), path.stat().st_mtime_ns))
-
-
 def cover(name: str, slug: str) -> str | None:
     """The address of an edition's cover drawn for this shop; ``None`` when there is none."""
     folder = Path(str(current_app.static_folder))
@@ -231,8 +222,3 @@ def cover(name: str, slug: str) -> str | None:
 def share_picture() -> str:
     """The whole address of the picture that networks show beside a link."""
     return settings().shop_url + asset(f"share/share.{g.market.language}.png")
-
-
-@cache
-def _mark(path: str, _changed: int) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]

@@ -65,19 +65,19 @@ def _own_origin() -> str:
 
 def refuse_broken_text() -> None:
     """What is no text (bad percent-encoding, bad UTF-8, NUL, which PostgreSQL refuses) is a bad request."""
-    if "\0" in request.path or _broken(request.query_string):
+    if "\0" in request.path or broken(request.query_string):
         abort(400)
     if request.path in OWN_GUARD:
         return
     if request.mimetype == FORM and request.method not in SAFE_METHODS:
-        if _broken(request.get_data(cache=True)):
+        if broken(request.get_data(cache=True)):
             abort(400)
     elif request.mimetype == FILES and request.method not in SAFE_METHODS:
         _refuse_nul(request.form.items(multi=True))
         _refuse_nul((name, file.filename or "") for name, file in request.files.items(multi=True))
 
 
-def _broken(encoded: bytes) -> bool:
+def broken(encoded: bytes) -> bool:
     plain = unquote_to_bytes(encoded)
     if b"\0" in plain or BROKEN_PERCENT.search(encoded):
         return True
@@ -117,6 +117,7 @@ def add_headers(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if settings().production:
         headers.setdefault("Strict-Transport-Security", HSTS)
     return response

@@ -22,6 +22,8 @@ from shop.orders.models import Order
 from shop.payments.models import InboxEvent, InboxState
 from shop.settings import ROOT
 from shop.stock import Stock
+from shop.storefront.addresses import alternates, whole
+from shop.storefront.caching import fixed, public
 from shop.storefront.pages import TEXT_PAGES
 
 FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
@@ -29,9 +31,9 @@ FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 def init_app(app: Flask) -> None:
     app.add_url_rule("/", "entrance", entrance)
-    app.add_url_rule("/robots.txt", "robots", robots)
-    app.add_url_rule("/sitemap.xml", "sitemap", sitemap)
-    app.add_url_rule("/favicon.ico", "favicon", favicon)
+    app.add_url_rule("/robots.txt", "robots", fixed(robots))
+    app.add_url_rule("/sitemap.xml", "sitemap", public(sitemap))
+    app.add_url_rule("/favicon.ico", "favicon", fixed(favicon))
     app.add_url_rule("/healthz", "healthz", healthz)
     app.add_url_rule("/readyz", "readyz", readyz)
     app.add_url_rule("/metrics", "metrics", metrics)
@@ -64,7 +66,7 @@ def sitemap() -> Response:
     places += [("storefront.edition", {"slug": each.slug}) for each in offers.editions(db.session())]
     places += [(f"storefront.{each}", {}) for each in ("order", "libraries", "recommend", "withdraw")]
     places += [("storefront.page", {"slug": slug}) for slug in TEXT_PAGES]
-    xml = render_template("storefront/sitemap.xml", places=places, root=settings().shop_url)
+    xml = render_template("storefront/sitemap.xml", places=places, alternates=alternates, whole=whole)
     return plain(xml, kind="application/xml")
 
 

@@ -1,0 +1,56 @@
+"""Static files under an address that carries a mark of their content, so that browsers may keep them for good.
+
+One mark stands for all files, as a folder in the address: a stylesheet names its fonts relative to itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from functools import cache
+from pathlib import Path
+
+from flask import Flask, Response, abort, current_app, url_for
+from werkzeug.security import safe_join
+
+from shop.storefront import caching
+
+FOREVER = f"public, max-age={caching.YEAR}, immutable"
+FOR_NOW = f"public, max-age={caching.HOUR}"
+mimetypes.add_type("font/woff2", ".woff2")
+
+
+def init_app(app: Flask) -> None:
+    app.add_url_rule("/static/v-<mark>/<path:filename>", "asset", asset_file)
+    app.jinja_env.globals["asset"] = asset
+
+
+def asset(filename: str) -> str:
+    """The address of a static file."""
+    return url_for("asset", mark=_mark(), filename=filename)
+
+
+@caching.kept
+def asset_file(mark: str, filename: str) -> Response:
+    """A static file; under the mark of another version, which a page kept elsewhere may still ask for, as it is now."""
+    path = safe_join(str(current_app.static_folder), filename)
+    if path is None or not Path(path).is_file():
+        abort(404)
+    kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    response = Response(Path(path).read_bytes(), mimetype=kind)
+    response.headers["Cache-Control"] = FOREVER if mark == _mark() else FOR_NOW
+    return caching.keep(response, None) if mark == _mark() else response
+
+
+def _mark() -> str:
+    folder = str(current_app.static_folder)
+    return _mark_of.__wrapped__(folder) if current_app.debug else _mark_of(folder)
+
+
+@cache
+def _mark_of(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
