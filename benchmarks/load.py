@@ -23,8 +23,18 @@ SERVERS = {
     # As the README has it in production.
     "granian": (
         *("granian", "--factory", "benchmarks.apps:{app}", "--interface", "wsgi", "--host", "127.0.0.1"),
-        *("--port", "{port}", "--workers", "{workers}", "--blocking-threads", "{threads}", "--no-ws", "--http", "1"),
-        *("--log-level", "warning"),
+        *(
+            "--port",
+            "{port}",
+            "--workers",
+            "{workers}",
+            "--blocking-threads",
+            "{threads}",
+            "--no-ws",
+            "--http",
+            "1",
+        ),
+        *("--log-level", "error"),
     ),
     "gunicorn": (
         *("gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
@@ -43,7 +53,9 @@ class Served(int):
         """Resident memory of each worker, in megabytes."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [child for task in tasks for child in task.read_text().split()]
-        sizes = [_resident(child) for child in children if "multiprocessing.resource_tracker" not in _command(child)]
+        sizes = [
+            _resident(child) for child in children if "multiprocessing.resource_tracker" not in _command(child)
+        ]
         return [size for size in sizes if size]
 
 
@@ -81,7 +93,10 @@ def served(app: str, environ: Mapping[str, str], server: str = "gunicorn") -> It
 
 def get(path: str, headers: Mapping[str, str] | None = None) -> bytes:
     """As ``post``, without a body."""
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in (headers or {"Host": "localhost"}).items())]
+    lines = [
+        f"GET {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in (headers or {"Host": "localhost"}).items()),
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

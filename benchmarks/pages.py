@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import flask_migrate
 from sqlalchemy.orm import Session
@@ -56,26 +55,31 @@ def stock(environ: Mapping[str, str]) -> None:
 def compare(environ: Mapping[str, str], rounds: int, share: float) -> bool:
     with ExitStack() as stack:
         hello = stack.enter_context(served("hello", environ, "gunicorn"))
-        measures: dict[str, Callable[[], float]] = {"hello": partial(rate, hello, [get("/")] * count("hello", share))}
-        facts = {}
+        measures: dict[str, Callable[[], float]] = {
+            "hello": partial(rate, hello, [get("/")] * count("hello", share))
+        }
+        shops, first = {}, {}
         for server in ("gunicorn", "granian"):
             shop = stack.enter_context(served("pages", environ, server))
             asked = {"Accept-Encoding": "gzip, deflate, br", "Host": "localhost"}
-            first = fetch(shop, get(PAGE, asked))
-            facts[server] = [time.monotonic() - shop.began]
-            mark = first.partition(b"ETag: ")[2] or first.lower().partition(b"etag: ")[2]
+            answer = fetch(shop, get(PAGE, asked))
+            shops[server], first[server] = shop, time.monotonic() - shop.began
+            mark = answer.partition(b"ETag: ")[2] or answer.partition(b"etag: ")[2]
             known = asked | {"If-None-Match": mark.partition(b"\r\n")[0].decode()}
-            for name, request in {"page": get(PAGE, asked), "304": get(PAGE, known), "form": get(FORM, asked)}.items():
+            for name, request in {
+                "page": get(PAGE, asked),
+                "304": get(PAGE, known),
+                "form": get(FORM, asked),
+            }.items():
                 measures[f"{server} {name}"] = partial(rate, shop, [request] * count(name, share))
-            facts[server].append(shop)
         for work in measures.values():
             work()  # not counted: caches and connections are made
         found: dict[str, list[float]] = {name: [] for name in measures}
         for _ in range(rounds):
             for name, work in measures.items():
                 found[name].append(work())
-        memory = {server: max(each[1].workers()) for server, each in facts.items()}
-    return report(found, memory, {server: each[0] for server, each in facts.items()})
+        memory = {server: max(shop.workers()) for server, shop in shops.items()}
+    return report(found, memory, first)
 
 
 def count(name: str, share: float) -> int:
@@ -83,7 +87,9 @@ def count(name: str, share: float) -> int:
 
 
 def report(found: dict[str, list[float]], memory: Mapping[str, float], first: Mapping[str, float]) -> bool:
-    print(f"\nPublic pages, two workers, {len(found['hello'])} rounds, median (lowest to highest), share of hello:")
+    print(
+        f"\nPublic pages, two workers, {len(found['hello'])} rounds, median (lowest to highest), share of hello:"
+    )
     shares = {}
     for name, rates in found.items():
         pairs = [a / b for a, b in zip(rates, found["hello"], strict=True)]
@@ -91,10 +97,14 @@ def report(found: dict[str, list[float]], memory: Mapping[str, float], first: Ma
         middle = statistics.median(rates)
         print(f"  {name:15}{middle:8.0f} a second  ({min(rates):.0f} to {max(rates):.0f}) {shares[name]:7.2f}")
     for server in memory:
-        print(f"  {server}: {memory[server]:.0f} MB a worker, first page {first[server]:.2f} s after the server's start")
+        print(
+            f"  {server}: {memory[server]:.0f} MB a worker, first page {first[server]:.2f} s after the server's start"
+        )
     good = True
     for name, wanted in WANTED.items():
         met = shares[f"granian {name}"] >= wanted
-        print(f"{name}: {shares[f'granian {name}']:.2f} of hello (wanted: {wanted} or more){'' if met else ' – MISSED'}")
+        print(
+            f"{name}: {shares[f'granian {name}']:.2f} of hello (wanted: {wanted} or more){'' if met else ' – MISSED'}"
+        )
         good &= met
     return good
