@@ -1,4 +1,4 @@
-"""What a web server loads: ``gunicorn wsgi:app``."""
+"""What a web server loads: ``granian --interface wsgi wsgi:app``."""
 
 from shop.app import create_app
 

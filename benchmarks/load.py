@@ -34,7 +34,7 @@ SERVERS = {
             "--http",
             "1",
         ),
-        *("--log-level", "warning"),
+        *("--log-level", "error"),
     ),
     "gunicorn": (
         *("gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),

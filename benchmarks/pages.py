@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import flask_migrate
 from sqlalchemy.orm import Session
@@ -59,13 +58,13 @@ def compare(environ: Mapping[str, str], rounds: int, share: float) -> bool:
         measures: dict[str, Callable[[], float]] = {
             "hello": partial(rate, hello, [get("/")] * count("hello", share))
         }
-        facts = {}
+        shops, first = {}, {}
         for server in ("gunicorn", "granian"):
             shop = stack.enter_context(served("pages", environ, server))
             asked = {"Accept-Encoding": "gzip, deflate, br", "Host": "localhost"}
-            first = fetch(shop, get(PAGE, asked))
-            facts[server] = [time.monotonic() - shop.began]
-            mark = first.partition(b"ETag: ")[2] or first.lower().partition(b"etag: ")[2]
+            answer = fetch(shop, get(PAGE, asked))
+            shops[server], first[server] = shop, time.monotonic() - shop.began
+            mark = answer.partition(b"ETag: ")[2] or answer.partition(b"etag: ")[2]
             known = asked | {"If-None-Match": mark.partition(b"\r\n")[0].decode()}
             for name, request in {
                 "page": get(PAGE, asked),
@@ -73,15 +72,14 @@ def compare(environ: Mapping[str, str], rounds: int, share: float) -> bool:
                 "form": get(FORM, asked),
             }.items():
                 measures[f"{server} {name}"] = partial(rate, shop, [request] * count(name, share))
-            facts[server].append(shop)
         for work in measures.values():
             work()  # not counted: caches and connections are made
         found: dict[str, list[float]] = {name: [] for name in measures}
         for _ in range(rounds):
             for name, work in measures.items():
                 found[name].append(work())
-        memory = {server: max(each[1].workers()) for server, each in facts.items()}
-    return report(found, memory, {server: each[0] for server, each in facts.items()})
+        memory = {server: max(shop.workers()) for server, shop in shops.items()}
+    return report(found, memory, first)
 
 
 def count(name: str, share: float) -> int:

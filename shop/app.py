@@ -79,7 +79,8 @@ def create_app(
     protection.ROOM.update(ROOM)
     webhooks.init_app(app)
     cli.init_app(app)
-    app.wsgi_app = Front(app, engine, watch)  # type: ignore[method-assign]
+    front = app.extensions["shop.front"] = Front(app, engine, watch)
+    app.wsgi_app = front  # type: ignore[method-assign]
     if settings.proxies:  # outermost: the front, too, is to see the host that the reader's browser asked
         hops = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

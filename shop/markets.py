@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -97,12 +97,14 @@ def negotiate(accepted: Iterable[tuple[str, float]]) -> Market:
     return DEFAULT
 
 
+@lru_cache(4096)
 def write_money(money: Money, locale: str) -> str:
     """A sum as it is written there: ``£22.00``, ``24,99 $``; less than nothing with a minus, not a hyphen."""
     written = format_currency(money.to_decimal(), money.currency.value, locale=locale)
     return written.replace("-", "\u2212")
 
 
+@lru_cache(4096)
 def write_number(number: int, locale: str) -> str:
     return format_decimal(number, locale=locale)
 

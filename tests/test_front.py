@@ -4,6 +4,7 @@ at most where another process changed it."""
 from __future__ import annotations
 
 import gzip
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from shop.catalogue.models import Edition, EditionText
 from shop.content.interchange import import_pages
 from shop.content.models import PageText
 from shop.database import transact
+from shop.markets import MARKETS
 from shop.storefront import front
 from shop.trader import trader
 from tests.client import Client, make_client
@@ -396,3 +398,55 @@ def test_forms_are_compressed_and_what_stands_beside_a_secret_is_not(
             assert undo(answer.data).endswith(b"</html>")
     for path in (f"/en-gb/orders/{order.token}", "/admin/sign-in"):
         assert "Content-Encoding" not in visitor.get(path, headers={"Accept-Encoding": "br"}).headers
+
+
+def bare(html: str) -> str:
+    return re.sub(r'name="attempt" value="[^"]*"', "", html)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("market", ["en-gb", "ru-us"])
+def test_the_order_form_from_memory_is_the_form_from_the_database_letter_for_letter(
+    app: Flask, client: Client, session: Session, catalogue: Catalogue, market: str
+) -> None:
+    home = MARKETS[market].region.home
+    for query in (
+        {},
+        {"paperback": 2, "country": home, "note": 'Für <A> & "B"'},
+        {"russian": 1, "purchase_order": "ж"},
+    ):
+        quick = client.get(f"/{market}/order", query_string=query).get_data(as_text=True)
+        posted = {"paperback": 0, "russian": 0, "country": home, **query}
+        if not query:
+            posted["paperback" if market.startswith("en") else "russian"] = 1
+        # Without the total that it showed, a post comes back as the form, computed from the database alone.
+        slow = client.post(f"/{market}/order", data=posted)
+        assert slow.status_code == 409
+        asked_again = r'(?s)<div class="notice" role="status" id="changed">.*?(?=<form class="order-form")'
+        again = re.sub(asked_again, "", slow.get_data(as_text=True))
+        assert bare(quick).split() == bare(again).split()
+
+
+def test_the_order_form_asks_the_database_nothing_and_follows_every_change(
+    client: Client, session: Session, catalogue: Catalogue, other: Client, questions: list[str]
+) -> None:
+    form = "/en-gb/order?paperback=1&country=GB"
+    client.get(form)
+    del questions[:]
+    for _ in range(10):
+        assert "£25.50" in client.get(form).page.text
+    assert len(questions) <= 3 * 2
+    assert "£25.50" in other.get(form).page.text
+
+    def dearer(s: Session) -> None:
+        edition = s.query(Edition).filter_by(slug="paperback").one()
+        next(price for price in edition.prices if price.currency == "GBP").amount += 100
+
+    transact(session, dearer)
+    assert "£26.50" in client.get(form).page.text
+    assert until(lambda: "£26.50" in other.get(form).page.text) < WITHIN
+    set_stock(session, catalogue.paperback, 0)
+    assert "No copies at present" in client.get(form).page.text
+    # Whoever was shown the old total is asked again: what is decided is read afresh.
+    stale = {"paperback": "1", "russian": "0", "country": "GB", "shown_total": "2550"}
+    assert client.post("/en-gb/order", data=stale).status_code == 409

@@ -90,7 +90,7 @@ def test_it_runs_again_in_the_same_folder_and_stops_whole(tmp_path):
         second.stop()
 
 
-@pytest.mark.parametrize("part", ["flask shop worker", "-m gunicorn", "-m shop.sandbox"])
+@pytest.mark.parametrize("part", ["flask shop worker", "-m granian", "-m shop.sandbox"])
 def test_a_part_that_was_killed_is_started_again(tmp_path, part):
     running = LiveShop(tmp_path).start()
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shop.catalogue import postage
+from shop.catalogue import postage, shelf
 from shop.catalogue.models import Edition, PostageZone, Status, Unconfirmed
 from shop.errors import NotOrderable
 from shop.markets import COUNTRIES, REGIONS, Region
@@ -89,6 +89,8 @@ class Offer:
 
 
 def editions(session: Session) -> list[Edition]:
+    if known := shelf.of(session):
+        return list(known.editions)
     return list(session.scalars(select(Edition).order_by(Edition.position)))
 
 
@@ -107,6 +109,8 @@ CLASS_COLUMNS = (
 
 def availability(session: Session, edition: Edition) -> Availability:
     """The class a page may show; an edition without weight counts as not to be had."""
+    if known := shelf.of(session):
+        return Availability(known.availability[edition.slug])
     stock = session.get(Stock, edition.id)
     return class_of(edition.status, stock.available if stock else 0, edition.last_copies, edition.mailing_grams)
 
@@ -168,6 +172,8 @@ def deliverable(session: Session, country: str) -> PostageZone:
 
 def unconfirmed(session: Session) -> list[Unconfirmed]:
     """Facts of the set-up that nobody has ticked off."""
+    if known := shelf.of(session):
+        return list(known.unconfirmed)
     return list(
         session.scalars(select(Unconfirmed).where(Unconfirmed.confirmed_at.is_(None)).order_by(Unconfirmed.id))
     )
@@ -181,7 +187,8 @@ def doubted(session: Session, slug: str) -> frozenset[str]:
 def missing_for_sale(session: Session) -> list[str]:
     """What keeps a shop in production from taking orders, as words for the set-up page; empty when it may."""
     missing = [f"{row.subject}.{row.fact}" for row in unconfirmed(session) if row.fact in NEEDED]
-    seller = session.get(Trader, SHOP)
+    known = shelf.of(session)
+    seller = known.trader if known else session.get(Trader, SHOP)
     if seller is None or not seller.name or not seller.address:
         missing.append("trader.identity")
     return list(dict.fromkeys(missing))

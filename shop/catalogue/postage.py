@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from shop.catalogue import shelf
 from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
 from shop.database import run
 from shop.markets import REGIONS
@@ -15,6 +16,8 @@ from shop.money import Money
 
 def zone_of(session: Session, country: str) -> PostageZone | None:
     """The zone a country belongs to, whether it is on or off; ``None`` for a country nothing is posted to."""
+    if known := shelf.of(session):
+        return known.zone_of.get(country)
     return session.scalar(
         select(PostageZone)
         .join(ZoneCountry, ZoneCountry.zone_id == PostageZone.id)
@@ -23,25 +26,35 @@ def zone_of(session: Session, country: str) -> PostageZone | None:
 
 
 def zones(session: Session) -> list[PostageZone]:
+    if known := shelf.of(session):
+        return list(known.zones)
     return list(session.scalars(select(PostageZone).order_by(PostageZone.position)))
 
 
 def is_refused(session: Session, country: str) -> bool:
+    if known := shelf.of(session):
+        return country in known.refused
     return session.get(RefusedCountry, country) is not None
 
 
 def refused(session: Session) -> set[str]:
     """The countries to which nothing is posted."""
+    if known := shelf.of(session):
+        return set(known.refused)
     return set(session.scalars(select(RefusedCountry.country)))
 
 
 def not_sent(session: Session, country: str) -> set[int]:
     """Ids of the editions that may not be sent to a country."""
+    if known := shelf.of(session):
+        return {each.id for each in known.editions if any(row.country == country for row in each.not_sent)}
     return set(session.scalars(select(NotSent.edition_id).where(NotSent.country == country)))
 
 
 def northern_ireland_served(session: Session) -> bool:
     """Whether parcels go to Northern Ireland, where the EU's product rules hold for consumers."""
+    if known := shelf.of(session):
+        return all(zone.enabled for zone in known.zones if zone.holds_northern_ireland)
     off = select(PostageZone.id).where(PostageZone.holds_northern_ireland, ~PostageZone.enabled).limit(1)
     return session.scalar(off) is None
 

@@ -169,11 +169,21 @@ class Plan:
         if self.runs_sandbox:
             found["sandbox"] = [python, "-m", "shop.sandbox"]
         found["shop"] = [
-            *(python, "-m", "gunicorn", "wsgi:app", "--bind", f"{HERE}:{self.port}"),
-            *("--workers", str(self.workers), "--worker-class", "gthread", "--threads", "16", "--timeout", "90"),
-            *("--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
-            # A note of 500 Cyrillic letters is 3,000 bytes in the order form's address.
-            *("--limit-request-line", "8190"),
+            *(
+                python,
+                "-m",
+                "granian",
+                "wsgi:app",
+                "--interface",
+                "wsgi",
+                "--host",
+                HERE,
+                "--port",
+                str(self.port),
+            ),
+            *("--workers", str(self.workers), "--blocking-threads", "16", "--http", "1", "--no-ws"),
+            # It would warn of more threads than processors; ours mostly wait, for Stripe or the database.
+            *("--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error"),
         ]
         found["worker"] = [python, "-m", "flask", "shop", "worker"]
         return found

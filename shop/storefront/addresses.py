@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, g, request, url_for
@@ -39,6 +40,7 @@ def init_app(app: Flask) -> None:
             values["market"] = g.market
 
     app.jinja_env.globals.update(
+        url_for=link,
         elsewhere=elsewhere,
         alternates=alternates,
         canonical=canonical,
@@ -46,6 +48,21 @@ def init_app(app: Flask) -> None:
         market_now=market_now,
         order_address=order_address,
     )
+
+
+def link(endpoint: str, **values: Any) -> str:
+    """``url_for``, which remembers what pages of thirty links ask for again and again."""
+    here = request_ctx._get_current_object() if request_ctx else None  # type: ignore[attr-defined]
+    market: Market | None = g.get("market") if here else None
+    if here is None or market is None or here.request.script_root:
+        return url_for(endpoint, **values)
+    given = tuple([(name, str(value)) for name, value in values.items() if value is not None])
+    return _link(here.app, market.slug, endpoint, given)
+
+
+@lru_cache(4096)
+def _link(_app: Flask, _market: str, endpoint: str, values: tuple[tuple[str, str], ...]) -> str:
+    return url_for(endpoint, **dict(values))  # type: ignore[arg-type]
 
 
 def choose_language() -> None:
@@ -85,7 +102,7 @@ def elsewhere(market: Market) -> str:
     typed = g.get("typed", {})
     if "country" in typed and market.region is not g.market.region:
         typed = typed | {"country": market.region.home}
-    return url_for(endpoint, **(request.view_args or {}), market=market, **typed)
+    return link(endpoint, **(request.view_args or {}), market=market, **typed)
 
 
 def order_address(slug: str) -> str:
@@ -105,7 +122,7 @@ def canonical(market: Market | None = None) -> str:
 
 
 def whole(endpoint: str, arguments: Mapping[str, Any], market: Market) -> str:
-    return settings().shop_url + url_for(endpoint, **arguments, market=market)
+    return settings().shop_url + link(endpoint, **arguments, market=market)
 
 
 def alternates(endpoint: str = "", arguments: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:

@@ -10,10 +10,11 @@ import mimetypes
 from functools import cache
 from pathlib import Path
 
-from flask import Flask, Response, abort, current_app, url_for
+from flask import Flask, Response, abort, current_app
 from werkzeug.security import safe_join
 
 from shop.storefront import caching
+from shop.storefront.addresses import link
 
 FOREVER = f"public, max-age={caching.YEAR}, immutable"
 FOR_NOW = f"public, max-age={caching.HOUR}"
@@ -27,7 +28,7 @@ def init_app(app: Flask) -> None:
 
 def asset(filename: str) -> str:
     """The address of a static file."""
-    return url_for("asset", mark=_mark(), filename=filename)
+    return link("asset", mark=_mark(), filename=filename)
 
 
 @caching.kept

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import cache
+from gettext import NullTranslations
 from pathlib import Path
 
 from babel import Locale
 from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g
-from flask_babel import get_locale, gettext, ngettext
+from flask_babel import get_locale, get_translations, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
 
 from shop import markets
 from shop.bibliography.romanisation import ala_lc
-from shop.catalogue import postage
+from shop.catalogue import postage, shelf
 from shop.catalogue.models import Edition, PostageZone, Role
 from shop.content.rendering import inline, to_html
 from shop.content.typography import set_html, set_phrase, set_text
@@ -30,6 +32,7 @@ PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
 
 
 def init_app(app: Flask) -> None:
+    quick_translations(app)
     app.jinja_env.filters.update(
         money=money,
         day=day,
@@ -64,6 +67,25 @@ def init_app(app: Flask) -> None:
     )
 
 
+def quick_translations(app: Flask) -> None:
+    """Templates look up a hundred texts a page: the words of a locale are found by it, not asked for each time."""
+    known: dict[Locale | None, NullTranslations] = {}
+
+    def words() -> NullTranslations:
+        here = get_locale()
+        if here not in known:
+            known[here] = get_translations()
+        return known[here]
+
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: words().gettext(text),
+        lambda one, many, n: words().ngettext(one, many, n),
+        newstyle=True,
+        pgettext=lambda context, text: words().pgettext(context, text),
+        npgettext=lambda context, one, many, n: words().npgettext(context, one, many, n),
+    )
+
+
 def locale() -> str:
     """The locale texts are written in now; inside ``force_locale`` the forced one."""
     return str(get_locale() or "en_GB")
@@ -94,7 +116,12 @@ def number(value: int) -> str:
 
 
 def currency_name(currency: Currency | str) -> str:
-    name: str = get_currency_name(str(currency), locale=locale())
+    return _currency_name(str(currency), locale())
+
+
+@cache
+def _currency_name(currency: str, locale: str) -> str:
+    name: str = get_currency_name(currency, locale=locale)
     return name
 
 
@@ -103,6 +130,7 @@ def capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+@cache
 def currency_symbol(currency: Currency) -> str:
     symbol: str = get_currency_symbol(currency.value, locale="en")
     return symbol
@@ -197,7 +225,8 @@ def seller() -> Trader | None:
     """The trader's row; ``None`` before there is one, and on pages that must not touch the database."""
     if g.get("bare"):
         return None
-    return db.session().get(Trader, SHOP)
+    known = shelf.of(db.session())
+    return known.trader if known else db.session().get(Trader, SHOP)
 
 
 def served_country(code: str) -> str:

@@ -25,15 +25,18 @@ import brotli
 from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import Accept, Headers
 from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.http import parse_accept_header, parse_etags
 from werkzeug.sansio.utils import get_host
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from shop.catalogue import version
+from shop.catalogue import shelf, version
+from shop.catalogue.shelf import Shelf
 from shop.catalogue.version import State, Watch
 from shop.clock import Clock
+from shop.database import look
 from shop.markets import day_of
 from shop.storefront.protection import broken
 
@@ -135,8 +138,9 @@ class Front:
         self._kept: dict[str, Kept] = {}
         self._size = 0
         self._locks = [threading.Lock() for _ in range(LOCKS)]
-        self._looking, self._keeping = threading.Lock(), threading.Lock()
+        self._looking, self._keeping, self._shelving = (threading.Lock() for _ in range(3))
         self._known = NOTHING
+        self._shelf: tuple[State, Shelf] | None = None
         self._addresses = app.url_map.bind("localhost")
         self._is_ours: Callable[[str, str], bool] = lru_cache(OFTEN_KNOWN)(self._trusts)
 
@@ -208,6 +212,21 @@ class Front:
             self._kept[path] = kept
             if kept.state not in (None, self._known[0]):  # it knows more than was looked up last
                 self._known = NOTHING
+
+    def shelf(self) -> Shelf | None:
+        """The catalogue in memory, as old at most as a page might be; ``None`` while the database is away."""
+        state = self._state()
+        if state is None:
+            return None
+        with self._shelving:
+            if self._shelf is None or self._shelf[0] != state:
+                with Session(self._engine) as session:
+                    look(session)
+                    read = version.state(session, state.day)
+                    self._shelf = read, shelf.read(session, read.availability)
+                if read != state:
+                    self._known = NOTHING
+            return self._shelf[1]
 
     def _state(self) -> State | None:
         """The state that the shop is in, ``LONGEST`` ago at most; ``None`` while the database does not say."""

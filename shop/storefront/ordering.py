@@ -9,11 +9,12 @@ from typing import Any
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from shop import throttle
-from shop.catalogue import offers, postage
+from shop.catalogue import offers, postage, shelf
 from shop.catalogue.models import Edition
 from shop.catalogue.offers import Availability, Offer, Refusal
 from shop.database import transact
@@ -25,7 +26,8 @@ from shop.orders import caps, placing
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts
-from shop.storefront import addresses, claims, order_form
+from shop.storefront import addresses, claims, framing, order_form
+from shop.storefront.caching import from_the_shelf
 from shop.storefront.claims import sales_closed
 from shop.storefront.filters import locale, served_country
 from shop.storefront.order_form import Problem, Typed
@@ -34,6 +36,8 @@ from shop.storefront.pages import dispatch_words
 log = logging.getLogger(__name__)
 
 Answer = Response | str | tuple[str, int]
+FORM = "storefront/order.html"
+OPTION = Markup('<option value="{}">{}</option>')
 
 
 class TotalChanged(Exception):
@@ -69,6 +73,7 @@ def register(blueprint: Blueprint) -> None:
 def show_form() -> Answer:
     """The order form for what its address says."""
     session = db.session()
+    from_the_shelf(session)
     editions = offers.editions(session)
     if order_form.bracketed(request.args, editions):
         abort(400)
@@ -267,19 +272,39 @@ def sorry_words(session: Session, missing: OutOfStock) -> Problem:
     )
 
 
-def country_choices(session: Session, chosen: str) -> list[tuple[str, str]]:
-    """(code, name) of every country served, the regions' home countries first, then by name.
+def country_options(session: Session, chosen: str) -> Markup:
+    """Every country served as options, the regions' home countries first, then by name.
 
     One that was named in the address and is not served stays in the list, so that nothing typed is lost.
     """
-    served = {each.country for zone in postage.zones(session) if zone.enabled for each in zone.countries}
-    served -= postage.refused(session)
-    if chosen in COUNTRIES:
-        served.add(chosen)
+    stray = chosen if chosen in COUNTRIES and not served(session, chosen) else ""
+    known, key = shelf.of(session), (country_options, locale(), g.market.region.code)
+    options = known.made.get(key) if known and not stray else None
+    if options is None:
+        choices = country_choices(session, stray)
+        options = Markup("").join(OPTION.format(code, name) for code, name in choices)
+        if known and not stray:
+            known.made[key] = options
+    mark = f'value="{chosen}"'
+    # The code is one of the list, so it is safe, and stands there once.
+    return Markup(str(options).replace(mark, f"{mark} selected")) if chosen in COUNTRIES else options  # noqa: S704
+
+
+def served(session: Session, country: str) -> bool:
+    zone = postage.zone_of(session, country)
+    return zone is not None and zone.enabled and not postage.is_refused(session, country)
+
+
+def country_choices(session: Session, stray: str) -> list[tuple[str, str]]:
+    """(code, name) of every country served, and of one that is not."""
+    codes = {each.country for zone in postage.zones(session) if zone.enabled for each in zone.countries}
+    codes -= postage.refused(session)
+    if stray:
+        codes.add(stray)
     here = g.market.region
     homes = [here.home, *(region.home for region in REGIONS.values() if region is not here)]
-    first = [(code, served_country(code)) for code in homes if code in served]
-    return first + by_name(served.difference(homes), locale())
+    first = [(code, served_country(code)) for code in homes if code in codes]
+    return first + by_name(codes.difference(homes), locale())
 
 
 def render(session: Session, editions: list[Edition], view: View, status: int) -> tuple[str, int]:
@@ -292,17 +317,19 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
     lacking = [slug for slug in wanted if not available[slug].orderable]
     bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking}
     bad |= {problem.field: problem.message for problem in reversed(view.problems)}
-    page = render_template(
-        "storefront/order.html",
-        view=view,
-        form=typed.form,
-        editions=editions,
-        available=available,
-        Availability=Availability,
-        countries=country_choices(session, typed.form.country.data or ""),
-        dispatch=dispatch_words(),
-        kept_back=kept_back,
-        may_order=view.offer is not None and not lacking and not view.closed,
-        bad=bad,
-    )
-    return page, status
+    shown = {
+        "view": view,
+        "form": typed.form,
+        "editions": editions,
+        "available": available,
+        "Availability": Availability,
+        "countries": country_options(session, typed.form.country.data or ""),
+        "dispatch": dispatch_words(),
+        "kept_back": kept_back,
+        "may_order": view.offer is not None and not lacking and not view.closed,
+        "bad": bad,
+    }
+    known = shelf.of(session)
+    if known and status == 200 and not bad:
+        return framing.fill(known, FORM, shown), status
+    return render_template(FORM, **shown), status
