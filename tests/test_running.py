@@ -8,10 +8,11 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
-from shop.sandbox.launch import answers, free_port
+from shop.sandbox.launch import SHORTEST_LIFE, answers, free_port
 from tests.live_shop import ROOT, LiveShop, clean_environment
 from tests.sandbox_process import fetch
 
@@ -104,6 +105,17 @@ def test_a_part_that_was_killed_is_started_again(tmp_path, part):
         running.stop()
 
 
+def test_however_fast_web_workers_are_killed_the_shop_answers_again(tmp_path):
+    running = LiveShop(tmp_path).start()
+    try:
+        time.sleep(SHORTEST_LIFE)
+        wait_until(lambda: kill_workers(running) or "The shop was killed; it is started again" in running.said)
+        wait_until(lambda: answers(f"{running.url}/readyz"))
+        assert running.process.poll() is None
+    finally:
+        running.stop()
+
+
 def test_when_one_part_ends_the_rest_is_stopped_and_it_is_said_which(tmp_path):
     running = LiveShop(tmp_path).start()
     try:
@@ -130,6 +142,17 @@ def processes_of(running: LiveShop) -> list[int]:
             except OSError:
                 continue  # it has ended, or is another's
     return found
+
+
+def web_processes_of(running: LiveShop) -> list[int]:
+    """The web server, and then its workers."""
+    return sorted(pid for pid in processes_of(running) if b"granian" in command_of(pid))
+
+
+def kill_workers(running: LiveShop) -> None:
+    for worker in web_processes_of(running)[1:]:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
 
 
 def parents_of(pids: list[int], part: str) -> int | None:

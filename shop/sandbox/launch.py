@@ -37,6 +37,9 @@ SELLER = {
 }
 PATIENCE = 60  # seconds until every part must answer
 GRACE = 10  # seconds between asking a part to stop and ending it
+CRASHED = 1
+"""How the web server ends when it gives up starting its workers again."""
+SHORTEST_LIFE = 2  # seconds
 PR_SET_PDEATHSIG = 1
 
 # Several `flask` commands in one Python: starting it takes longer than all of them together.
@@ -283,6 +286,7 @@ class Launch:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.running: dict[str, subprocess.Popen[Any]] = {}
+        self.begun: dict[str, float] = {}
         self.told_to_stop = False
 
     def prepare(self) -> None:
@@ -309,6 +313,7 @@ class Launch:
             self.start_part(name)
 
     def start_part(self, name: str) -> None:
+        self.begun[name] = time.monotonic()
         self.running[name] = subprocess.Popen(
             self.plan.parts()[name],
             cwd=ROOT,
@@ -335,13 +340,19 @@ class Launch:
         """Wait for a signal, or for a part to end by itself, which raises; start again whatever was killed."""
         while not self.told_to_stop:
             for name, process in list(self.running.items()):
-                if process.poll() == -signal.SIGKILL:
+                if process.poll() == -signal.SIGKILL or self._gave_up(name):
                     print(f"The {name} was killed; it is started again.", file=sys.stderr, flush=True)
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)  # its children still have the port
                     self.start_part(name)
             self.raise_if_ended()
             time.sleep(0.2)
+
+    def _gave_up(self, name: str) -> bool:
+        """Whether the web server has ended because its workers were killed one after the other; at once, it is a
+        mistake of its own (Granian, "Worker crash loop detected")."""
+        lived = time.monotonic() - self.begun[name]
+        return name == "shop" and self.running[name].poll() == CRASHED and lived > SHORTEST_LIFE
 
     def raise_if_ended(self) -> None:
         for name, process in self.running.items():
