@@ -50,7 +50,7 @@ class Served(int):
     began: float
 
     def workers(self) -> list[float]:
-        """Resident memory of each worker, in megabytes."""
+        """Memory of each worker, in megabytes."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [child for task in tasks for child in task.read_text().split()]
         sizes = [
@@ -64,8 +64,9 @@ def _command(pid: str) -> str:
 
 
 def _resident(pid: str) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    """What is in memory for this process: what it shares with others counts in part (proportional set size)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.partition("\nPss:")[2].split()[0]) / 1024
 
 
 @contextmanager

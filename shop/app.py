@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from flask import Flask
+from werkzeug.local import LocalProxy
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, cli, storefront, webhooks
@@ -12,7 +14,7 @@ from shop.admin.uploading import ROOM
 from shop.catalogue.version import Watch
 from shop.clock import Clock
 from shop.database import prepare
-from shop.extensions import babel, csrf, db, migrate, select_locale
+from shop.extensions import babel, csrf, db, select_locale
 from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
@@ -71,7 +73,7 @@ def create_app(
         engine = db.engine
     prepare(engine)
     watch = Watch(engine)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    app.extensions["migrate"] = LocalProxy(lambda: _migrations(app))
     babel.init_app(app, locale_selector=select_locale)
     csrf.init_app(app)
     storefront.init_app(app)
@@ -85,3 +87,11 @@ def create_app(
         hops = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
+
+
+def _migrations(app: Flask) -> Any:
+    """Flask-Migrate's part of the app, once a command asks for it (``cli.Migrations``)."""
+    from flask_migrate import Migrate
+
+    Migrate().init_app(app, db, directory=str(ROOT / "migrations"))
+    return app.extensions["migrate"]

@@ -7,7 +7,6 @@ from typing import cast
 
 from flask import current_app, g, has_request_context
 from flask_babel import Babel
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
@@ -54,7 +53,6 @@ TABLES = (
 """Every room that has tables, so that migrations see them all."""
 
 db = SQLAlchemy(model_class=Base)
-migrate = Migrate()
 babel = Babel()
 csrf = CSRFProtect()
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.test import create_environ, run_wsgi_app
 
+from shop.settings import ROOT
+from shop.storefront import service
 from tests.client import Client
 from tests.conftest import opened, settings_for
 from tests.factories import Catalogue
@@ -207,6 +210,10 @@ def test_machines_find_what_they_look_for(client: Client, session: Session, cata
     for market in ("en-gb", "en-us", "ru-gb", "ru-us"):
         assert f"<loc>http://localhost/{market}/books/russian</loc>" in sitemap
     assert client.get("/favicon.ico").mimetype == "image/svg+xml"
+
+
+def test_it_is_ready_with_the_very_migrations_that_alembic_takes_for_the_last() -> None:
+    assert service._heads() == set(ScriptDirectory(str(ROOT / "migrations")).get_heads())
 
 
 def test_every_place_of_the_site_map_is_a_page(client: Client, catalogue: Catalogue) -> None:

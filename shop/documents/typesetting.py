@@ -6,8 +6,6 @@ import json
 import logging
 from typing import Any
 
-import typst
-
 from shop.settings import ROOT
 
 TEMPLATES = ROOT / "templates" / "documents"
@@ -21,6 +19,8 @@ def pdf(template: str, data: dict[str, Any]) -> bytes:
     The PDF says that it is accessible (PDF/UA) unless a writing system is in it that no font here can show: then it
     is made without that claim, because a parcel has to go out all the same.
     """
+    import typst  # seven megabytes, which only the process that prints needs
+
     source = str(TEMPLATES / f"{template}.typ")
     inputs = {"data": json.dumps(data, ensure_ascii=False)}
     try:
