@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, true
 from sqlalchemy.orm import Session
 
 from shop import audit, erasure
@@ -196,6 +196,21 @@ def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogu
     assert back is not None
     assert [each.number for each in back.rows] == numbers[50:100]
     assert finding.orders(session, Wanted(), before=10**9) is None
+
+
+def test_orders_of_one_instant_are_each_seen_once_whatever_the_page_ends_with(
+    session: Session, catalogue: Catalogue
+) -> None:
+    ids = [factories.make_order(session, now=NOW).id for _ in range(5)]
+    seen: list[int] = []
+    key, more = None, True
+    while more:
+        rows, more = finding.page(session, select(Order), true(), before=key, size=2)
+        seen += [row[0].id for row in rows]
+        key = (rows[-1][0].placed_at, rows[-1][0].id)
+    assert seen == ids[::-1]
+    newer, _more = finding.page(session, select(Order), true(), after=(NOW, ids[1]), size=2)
+    assert [row[0].id for row in newer] == [ids[3], ids[2]]
 
 
 def test_buyers_of_before_are_found_after_the_migration(session: Session, catalogue: Catalogue, app):
