@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
 from sqlalchemy import delete, select, text, true
@@ -14,6 +15,7 @@ from shop.demo import making
 from shop.orders import finding, fulfilment, terms, timeline
 from shop.orders.finding import Wanted
 from shop.orders.folding import words
+from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, Shipment
 from shop.orders.placing import locked
 from shop.orders.terms import OrderTerm
@@ -177,6 +179,33 @@ def test_filters_combine_and_days_are_those_of_the_shop(session: Session, catalo
     assert found(session, region="us", country="GB") == []
     assert found(session, edition=catalogue.russian) == []
     assert finding.countries(session) == ["GB", "US"]
+
+
+def test_every_two_filters_leave_what_both_of_them_leave(session: Session, catalogue: Catalogue):
+    making.make(session, 150, "pairs", NOW)
+    alone: dict[str, object] = {
+        "payment": PaymentState.PAID,
+        "parcel": FulfilmentState.POSTED,
+        "edition": catalogue.paperback,
+        "region": "gb",
+        "country": "GB",
+        "since": (NOW - timedelta(days=700)).date(),
+        "until": (NOW - timedelta(days=200)).date(),
+        "attention": True,
+        "note": True,
+        "typed": "london",
+    }
+
+    def ids(*names: str) -> set[int]:
+        condition = finding.conditions(session, Wanted(**{name: alone[name] for name in names}))
+        return set(session.scalars(select(Order.id).where(condition)))
+
+    each = {name: ids(name) for name in alone}
+    every = ids()
+    assert {name for name, found_ids in each.items() if found_ids == every} == set()
+    assert [name for name, found_ids in each.items() if not found_ids] in ([], ["attention"])
+    for one, other in combinations(alone, 2):
+        assert ids(one, other) == each[one] & each[other], (one, other)
 
 
 def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
