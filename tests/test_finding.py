@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, true
 from sqlalchemy.orm import Session
 
 from shop import audit, erasure
@@ -14,6 +15,7 @@ from shop.demo import making
 from shop.orders import finding, fulfilment, terms, timeline
 from shop.orders.finding import Wanted
 from shop.orders.folding import words
+from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, Shipment
 from shop.orders.placing import locked
 from shop.orders.terms import OrderTerm
@@ -179,6 +181,33 @@ def test_filters_combine_and_days_are_those_of_the_shop(session: Session, catalo
     assert finding.countries(session) == ["GB", "US"]
 
 
+def test_every_two_filters_leave_what_both_of_them_leave(session: Session, catalogue: Catalogue):
+    making.make(session, 150, "pairs", NOW)
+    alone: dict[str, object] = {
+        "payment": PaymentState.PAID,
+        "parcel": FulfilmentState.POSTED,
+        "edition": catalogue.paperback,
+        "region": "gb",
+        "country": "GB",
+        "since": (NOW - timedelta(days=700)).date(),
+        "until": (NOW - timedelta(days=200)).date(),
+        "attention": True,
+        "note": True,
+        "typed": "london",
+    }
+
+    def ids(*names: str) -> set[int]:
+        condition = finding.conditions(session, Wanted(**{name: alone[name] for name in names}))
+        return set(session.scalars(select(Order.id).where(condition)))
+
+    each = {name: ids(name) for name in alone}
+    every = ids()
+    assert {name for name, found_ids in each.items() if found_ids == every} == set()
+    assert [name for name, found_ids in each.items() if not found_ids] in ([], ["attention"])
+    for one, other in combinations(alone, 2):
+        assert ids(one, other) == each[one] & each[other], (one, other)
+
+
 def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
     making.make(session, 120, "pages", NOW)
     numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))
@@ -196,6 +225,21 @@ def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogu
     assert back is not None
     assert [each.number for each in back.rows] == numbers[50:100]
     assert finding.orders(session, Wanted(), before=10**9) is None
+
+
+def test_orders_of_one_instant_are_each_seen_once_whatever_the_page_ends_with(
+    session: Session, catalogue: Catalogue
+) -> None:
+    ids = [factories.make_order(session, now=NOW).id for _ in range(5)]
+    seen: list[int] = []
+    key, more = None, True
+    while more:
+        rows, more = finding.page(session, select(Order), true(), before=key, size=2)
+        seen += [row[0].id for row in rows]
+        key = (rows[-1][0].placed_at, rows[-1][0].id)
+    assert seen == ids[::-1]
+    newer, _more = finding.page(session, select(Order), true(), after=(NOW, ids[1]), size=2)
+    assert [row[0].id for row in newer] == [ids[3], ids[2]]
 
 
 def test_buyers_of_before_are_found_after_the_migration(session: Session, catalogue: Catalogue, app):

@@ -155,7 +155,7 @@ def past(session: Session, subjects: Iterable[str], named: Mapping[str, str]) ->
     return [
         Past(
             row,
-            named.get(row.field, str(OTHER.get(row.field.partition("-")[0], row.field))),
+            named.get(row.field) or _other(row.field),
             _shown(row.field, row.before),
             _shown(row.field, row.after),
             words.written_actor(row.actor),
@@ -172,6 +172,15 @@ OTHER = {
     "alt": _l("What is to be seen"),
     "made_by": _l("Whose picture it is"),
 }
+
+
+def _other(field: str) -> str:
+    """What is called a field that stands in no form, with its language where it has one."""
+    name, _dash, code = field.partition("-")
+    label = str(OTHER.get(name, field))
+    return f"{label} ({code})" if name in OTHER and code in LANGUAGES else label
+
+
 FLAGS = ("published", "contents_complete")
 
 
