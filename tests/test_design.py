@@ -83,7 +83,9 @@ def test_what_networks_show_beside_a_link_is_drawn_in_the_readers_language(
     assert address.startswith("http://localhost/static/share/share." + market[:2])
     with Image.open(STATIC / "share" / f"share.{market[:2]}.png") as drawn:
         assert drawn.size == (1200, 630)
-    assert client.get(address.removeprefix("http://localhost")).status_code == 200
+    answer = client.get(address.removeprefix("http://localhost"))
+    assert answer.status_code == 200
+    answer.close()
 
 
 @pytest.mark.parametrize("market", ["en-gb", "ru-us"])
