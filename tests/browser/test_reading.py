@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -10,27 +12,46 @@ from tests.browser.conftest import Strangers
 from tests.live_shop import LiveShop
 
 PAGES = (
-    "/en-gb/",
-    "/ru-us/",
-    "/ru-gb/books/russian",
-    "/en-us/books/paperback",
-    "/en-gb/order?paperback=1&russian=1&country=GB",
-    "/ru-gb/order?paperback=99&country=GB",
-    "/ru-gb/libraries",
-    "/ru-us/recommend",
-    "/en-gb/recommend",
-    "/en-gb/delivery",
-    "/ru-gb/terms",
-    "/en-gb/nowhere",
+    *(
+        f"/{market}/{path}"
+        for market in ("en-gb", "ru-us")
+        for path in (
+            *(
+                "",
+                "books/paperback",
+                "books/russian",
+                "author",
+                "reviews",
+                "articles",
+                "downloads",
+                "photos",
+                "news",
+            ),
+            *(
+                "how-to-order",
+                "delivery",
+                "returns",
+                "withdraw",
+                "terms",
+                "privacy",
+                "contact",
+                "orders",
+                "libraries",
+                "recommend",
+            ),
+            *("order?paperback=1&russian=1&country=GB", "order?paperback=99&country=GB", "nowhere"),
+        )
+    ),
     "/admin/sign-in",
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 320), ("dark", 1280)])
 def test_nothing_stands_in_the_way_of_a_screen_reader(
-    desk: Page, live_shop: LiveShop, strangers: Strangers, scheme: str
+    desk: Page, live_shop: LiveShop, strangers: Strangers, scheme: Literal["light", "dark"], width: int
 ):
     desk.emulate_media(color_scheme=scheme)
+    desk.set_viewport_size({"width": width, "height": 800})
     found = []
     for path in PAGES:
         desk.goto(live_shop.url + path)
