@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Letter, LetterState
+from shop.libraries import links
 from shop.libraries.models import LibraryOrder
 from shop.orders import terms, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -182,6 +183,11 @@ def erase_library(session: Session, enquiry_id: int, now: datetime) -> bool:
     for name in LIBRARY:
         setattr(enquiry, name, "")
     enquiry.submission, enquiry.erased_at = secrets.token_hex(32), now
+    # The digest of a purchase order could be guessed at; the files' bytes go with the next housekeeping.
+    enquiry.joins_by, enquiry.chase_at = None, None
+    links.end_links(session, enquiry.id, now)
+    for file in enquiry.files:
+        session.delete(file)
     for happened in enquiry.events:
         happened.detail = ""
     letters = select(Letter).where(Letter.library_order_id == enquiry.id)
@@ -230,6 +236,7 @@ def remains(session: Session, order: Order) -> Iterator[str]:
 def remains_of_library(session: Session, enquiry: LibraryOrder) -> Iterator[str]:
     """What is still there of what a library had written before it was erased."""
     yield from (f"its {name}" for name in LIBRARY if getattr(enquiry, name))
+    yield from (f"the file {each.id}" for each in enquiry.files)
     yield from (f"a remark on {each.kind}" for each in enquiry.events if each.detail and each.at <= _at(enquiry))
     letters = select(Letter).where(Letter.library_order_id == enquiry.id).order_by(Letter.id)
     yield from _readable(session.scalars(letters))

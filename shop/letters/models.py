@@ -33,6 +33,8 @@ class Kind(enum.StrEnum):
     order_link                ``link:{…}``         number, url (whole)
     library_order             ``library:{id}``     see ``libraries.routing``
     library_acknowledged      ``library:{id}``     see ``libraries.routing``
+    library_reminder          ``library:{id}:{…}`` see ``libraries.routing``
+    library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
@@ -58,6 +60,10 @@ class Kind(enum.StrEnum):
     LIBRARY_ORDER = "library_order"
     """To the distributor (or, without one, the shopkeeper)."""
     LIBRARY_ACKNOWLEDGED = "library_acknowledged"
+    LIBRARY_REMINDER = "library_reminder"
+    """To the distributor: a library is still waiting."""
+    LIBRARY_ATTENTION = "library_attention"
+    """To the shopkeeper: a library's order needs a person."""
     NEW_ORDER = "new_order"
     """To the shopkeeper: an order was paid."""
     ATTENTION = "attention"
@@ -66,7 +72,7 @@ class Kind(enum.StrEnum):
     """To somebody who is to work at the desk: a link with which he sets his password."""
 
 
-SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION)
+SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION, Kind.LIBRARY_ATTENTION)
 
 
 class LetterState(enum.StrEnum):

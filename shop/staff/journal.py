@@ -27,10 +27,12 @@ LONGEST_SUBJECT = 200
 TOLD: dict[str, frozenset[str] | None] = {
     "admin": frozenset({"name", "email", "role", "language", "active", "notified"}),
     "contributor": None,
+    "country_distributor": None,
     "desk_rules": None,
     "distributor": None,
     "edition": None,
     "edition_text": None,
+    "library_rules": None,
     "not_sent": None,
     "page_text": None,
     "postage_band": None,

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask
 from shop.storefront import (
     addresses,
     caching,
+    distributor,
     errors,
     filters,
     libraries,
@@ -28,6 +29,7 @@ def init_app(app: Flask) -> None:
     caching.init_app(app)
     errors.init_app(app)
     service.init_app(app)
+    distributor.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)
