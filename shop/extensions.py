@@ -19,6 +19,7 @@ from shop.database import Base
 from shop.letters import models as letter_models
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
+from shop.libraries import paper_models
 from shop.orders import models as order_models
 from shop.orders import terms
 from shop.payments import ledger
@@ -35,6 +36,7 @@ TABLES = (
     letter_models,
     library_models,
     order_models,
+    paper_models,
     payment_models,
     sales,
     staff,
@@ -44,6 +46,9 @@ TABLES = (
     trader,
 )
 """Every room that has tables, so that migrations see them all."""
+
+ROOM: dict[str, int] = {}
+"""Endpoints that take files, and how long a body may be there (bytes); each is entered by its own module."""
 
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()

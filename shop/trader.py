@@ -58,6 +58,26 @@ class CountryDistributor(Base):
     language: Mapped[str] = mapped_column(String(8), default="en")
 
 
+class Vendor(Base):
+    """What institutions ask of a new supplier, beside his name and address: one row, entered once at the desk."""
+
+    __tablename__ = "vendor"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    legal_form: Mapped[str] = mapped_column(String(200), default="")
+    """Such as “sole trader” or “limited company”."""
+    company_number: Mapped[str] = mapped_column(String(60), default="")
+    contact_name: Mapped[str] = mapped_column(String(200), default="")
+    account_name: Mapped[str] = mapped_column(String(200), default="")
+    bank_name: Mapped[str] = mapped_column(String(200), default="")
+    iban: Mapped[str] = mapped_column(String(40), default="")
+    bic: Mapped[str] = mapped_column(String(20), default="")
+    sort_code: Mapped[str] = mapped_column(String(20), default="")
+    account_number: Mapped[str] = mapped_column(String(40), default="")
+    tax_note: Mapped[str] = mapped_column(Text, default="")
+    """About a W-8BEN-E, say, and what it is to be asked for."""
+
+
 Supplier = Distributor | CountryDistributor
 
 
@@ -89,6 +109,12 @@ def of_countries(session: Session, edition_id: int) -> list[CountryDistributor]:
     """Every country with a supplier of its own."""
     wanted = select(CountryDistributor).where(CountryDistributor.edition_id == edition_id)
     return list(session.scalars(wanted.order_by(CountryDistributor.country)))
+
+
+def vendor(session: Session) -> Vendor:
+    """The vendor's row, or an empty one that is in no session."""
+    blank = {column.key: "" for column in Vendor.__mapper__.columns if column.key != "id"}
+    return session.get(Vendor, SHOP) or Vendor(id=SHOP, **blank)
 
 
 def distributor(session: Session, edition_id: int) -> Distributor | None:

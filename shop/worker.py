@@ -18,11 +18,13 @@ from sqlalchemy.orm import Session
 from shop import duty, erasure, sales, throttle
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
+from shop.documents import library_papers
 from shop.errors import GatewayError, GatewayRefused
 from shop.extensions import db, gateway, mailer, now, settings
 from shop.letters import delivery
 from shop.letters.rendering import Renderer
-from shop.libraries import chasing, files
+from shop.libraries import chasing, files, papers
+from shop.libraries.paper_models import PaperFile
 from shop.payments import checkouts, inbox, reconciliation, refund_calls
 from shop.staff import AdminSession
 
@@ -83,6 +85,7 @@ class Worker:
 
     def _long_duties(self, session: Session, moment: datetime, everything: bool) -> None:
         self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
+        self._duty(session, "papers", timedelta(seconds=30), make_papers, moment, everything)
         self._duty(session, "libraries", timedelta(minutes=5), remind_of_libraries, moment, everything)
         self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
 
@@ -152,13 +155,24 @@ def reconcile(session: Session, moment: datetime, since: datetime | None) -> Non
 
 
 def attached(fact: Mapping[str, Any]) -> bytes:
-    """The bytes of a letter's attachment."""
+    """The bytes of a letter's attachment; read in a session of its own, for the delivery's must hold nothing open."""
+    if "paper" in fact:
+        with Session(db.engine) as own:
+            return own.get_one(PaperFile, fact["paper"]).pdf
     return files.path(settings().instance_path, str(fact["file"])).read_bytes()
 
 
 def remind_of_libraries(session: Session, moment: datetime, _since: datetime | None) -> None:
     for order_id in chasing.due(session, moment):
         transact(session, chasing.chase, order_id, moment)
+    for paper_id in chasing.due_papers(session, moment):
+        transact(session, chasing.chase_paper, paper_id, moment)
+
+
+def make_papers(session: Session, moment: datetime, _since: datetime | None) -> None:
+    """Papers whose PDF was not made when they were issued."""
+    for paper_id in papers.unmade(session):
+        library_papers.make(session, paper_id, moment)
 
 
 def keep_house(session: Session, moment: datetime, _since: datetime | None) -> None:

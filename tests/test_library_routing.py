@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import stream_encode_multipart
 
 from shop.bibliography.romanisation import ala_lc
@@ -50,7 +51,7 @@ def send(client: Client, body: bytes | None = PDF, name: str = "PO 117.pdf", **c
     """Send the form with a file, as a browser would."""
     data: dict[str, object] = {**FILLED, "attempt": "f" * 24, **changes}
     if body is not None:
-        data["purchase_order_file"] = (io.BytesIO(body), name)
+        data["purchase_order_file"] = FileStorage(io.BytesIO(body), name)
     stream, _length, boundary = stream_encode_multipart(data, use_tempfile=False)
     kind = f"multipart/form-data; boundary={boundary}"
     return client.post("/en-gb/libraries", data=stream.read(), content_type=kind, headers=SAME)

@@ -113,7 +113,8 @@ def upgrade():
 
 
 def downgrade():
-    op.execute(sa.text("DELETE FROM letter WHERE " + among("kind", NEW_LETTERS)))
+    letter = sa.table("letter", sa.column("kind", sa.String))
+    op.execute(letter.delete().where(letter.c.kind.in_(NEW_LETTERS)))
     with op.batch_alter_table("letter", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("ck_letter_kind"), type_="check")
         batch_op.create_check_constraint(batch_op.f("ck_letter_kind"), among("kind", LETTERS))

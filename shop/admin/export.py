@@ -92,7 +92,11 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
                 row.country,
                 row.currency.value,
             ),
-            *(_sum(row.books_amount), _sum(row.postage_amount), _sum(row.books_amount + row.postage_amount)),
+            *(
+                written_sum(row.books_amount),
+                written_sum(row.postage_amount),
+                written_sum(row.books_amount + row.postage_amount),
+            ),
             "; ".join(copies.get(row.id, [])),
             *(row.name, row.email, row.phone, row.line1, row.line2, row.city, row.state, row.postal_code),
             *(row.address_country, row.purchase_order, row.note),
@@ -106,7 +110,7 @@ def written_moment(moment: Any) -> str:
     return moment.astimezone(SHOP_ZONE).strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
-def _sum(amount: int) -> str:
+def written_sum(amount: int) -> str:
     return f"{amount // 100}.{amount % 100:02d}"
 
 

@@ -29,6 +29,7 @@ TABLES = {
     "refused_country": _l("country not served"),
     "subject": _l("subject"),
     "trader": _l("seller"),
+    "vendor": _l("vendor papers"),
     "unconfirmed": _l("fact to be confirmed"),
     "zone_country": _l("country of a zone"),
 }
@@ -49,6 +50,10 @@ FIELDS = {
     "max_days": _l("longest time on the way"),
     "min_days": _l("shortest time on the way"),
     "name": _l("name"),
+    "valid_days": _l("days that a quotation holds"),
+    "terms_days": _l("days until an invoice is due"),
+    "before_due_days": _l("days before the due date"),
+    "after_due_days": _l("days after the due date"),
     "remind_days": _l("working days until the distributor is reminded"),
     "tell_days": _l("working days until you are told"),
     "notified": _l("gets letters"),

@@ -18,7 +18,7 @@ from wtforms.widgets import TextInput
 from shop.admin.desk import locale
 from shop.admin.naming import language_name
 from shop.admin.passwords import SHORTEST
-from shop.markets import COUNTRIES, LANGUAGES, by_name
+from shop.markets import LANGUAGES
 from shop.staff import Role
 
 REQUIRED = _l("Please fill this in.")
@@ -260,14 +260,6 @@ class CountForm(Form):
     """How many the page said were on hand when the form was opened."""
 
 
-def days_field(label: str, least: int = 1, most: int = 90) -> WholeNumberField:
-    return WholeNumberField(
-        label,
-        [Required(), NumberRange(least, most, message=_l("Please write a number from %(min)s to %(max)s."))],
-        render_kw={"inputmode": "numeric", "required": True},
-    )
-
-
 class TraderForm(Form):
     name = StringField(_l("Name of the seller"), [at_most(200)], filters=[stripped])
     address = TextAreaField(_l("Geographic address"), [at_most(1000)], filters=[stripped], render_kw={"rows": "4"})
@@ -292,31 +284,7 @@ class DistributorForm(Form):
     language = language_field()
 
 
-class CountryDistributorForm(DistributorForm):
-    """Who supplies one country's libraries; without an address it is the shop itself."""
-
-    country = SelectField(
-        _l("Country"),
-        choices=lambda: [SelectChoice(code, name) for code, name in by_name(COUNTRIES, locale())],
-        validate_choice=False,
-        validators=[AnyOf(list(COUNTRIES), message=_l("Please choose a country from the list."))],
-    )
-    name = StringField(_l("Name"), [at_most(200)], filters=[stripped])
-    email = StringField(_l("E-mail"), [at_most(254), Mail()], filters=[stripped], render_kw={"type": "email"})
-
-    def validate_name(self, field: Field) -> None:
-        if self.email.data and not field.data:
-            raise StopValidation(str(REQUIRED))
-
-
 class MoveForm(Form):
     """What has become of a library order."""
 
     detail = TextAreaField(_l("Note"), [at_most(2000)], filters=[stripped], render_kw={"rows": "2"})
-
-
-class LibraryRulesForm(Form):
-    """What the owner decides about library orders."""
-
-    remind_days = days_field(_l("Remind the distributor after so many working days"))
-    tell_days = days_field(_l("Tell you so many working days later"))

@@ -12,14 +12,16 @@ from sqlalchemy import select, true
 from sqlalchemy.orm import Session, joinedload
 
 from shop.admin.desk import desk, person
-from shop.admin.forms import LibraryRulesForm, MoveForm
+from shop.admin.forms import MoveForm
+from shop.admin.library_forms import LibraryRulesForm
 from shop.admin.listing import listing
 from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.extensions import db, now, settings
 from shop.letters.models import Letter
 from shop.libraries import chasing, files, reminding, routing
-from shop.libraries.models import LibraryFile, LibraryOrder, LibraryRules, LibraryState
+from shop.libraries import desk as library_desk
+from shop.libraries.models import LibraryFile, LibraryOrder, LibraryRules, LibraryState, Stage
 from shop.trader import distributor
 
 SANDBOXED = "default-src 'none'; sandbox"
@@ -124,15 +126,24 @@ def move(ticket: str, state: str) -> ResponseReturnValue:
         order = lock(s, LibraryOrder, order_id)
         if order is None or order.state is wanted:
             raise WrongState(f"{ticket} is {state} already")
+        if wanted in (LibraryState.CLOSED, LibraryState.CANNOT_SUPPLY):
+            library_desk.let_go(s, order_id, actor, at)
         routing.move(s, order_id, wanted, actor, form.detail.data or "", at)
 
     try:
         transact(session, work)
     except WrongState:
-        problem = _("Somebody has changed this library order meanwhile. This is how it stands now.")
-        return _whole(_find(ticket), form, 409, problem)
+        return _whole(_find(ticket), form, 409, _not_now(_find(ticket), wanted))
     flash(_("The library order was brought up to date."))
     return redirect(url_for("admin.library_page", ticket=ticket), code=303)
+
+
+def _not_now(order: LibraryOrder, wanted: LibraryState) -> str:
+    if order.state is not wanted and wanted in routing.MOVES[order.state]:
+        return str(
+            _("It has an invoice that is neither paid nor credited, or sold copies that are still to be posted.")
+        )
+    return str(_("Somebody has changed this library order meanwhile. This is how it stands now."))
 
 
 def _find(ticket: str) -> LibraryOrder:
@@ -152,6 +163,7 @@ def _whole(
         order=order,
         letters=list(letters),
         supplier=distributor(session, order.edition_id),
+        served=library_desk.may_serve(order) or order.stage is not Stage.NONE,
         repeats=list(session.scalars(select(LibraryOrder).where(LibraryOrder.joined_to_id == order.id))),
         moves={state: BUTTONS[state] for state in routing.MOVES[order.state] if state in BUTTONS},
         form=form or MoveForm(),

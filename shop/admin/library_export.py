@@ -5,15 +5,17 @@ from __future__ import annotations
 from flask import Response, abort, request
 from flask_babel import gettext as _
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from shop.admin.desk import desk, locale
-from shop.admin.export import csv_lines, written_moment
+from shop.admin.export import csv_lines, written_moment, written_sum
 from shop.admin.libraries import STATES
 from shop.admin.naming import edition_name
-from shop.admin.words import LIBRARY, REQUEST
+from shop.admin.words import LIBRARY, REQUEST, STAGE
 from shop.extensions import db, now
+from shop.libraries import papers
 from shop.libraries.models import LibraryOrder
+from shop.libraries.paper_models import Paper, PaperKind
 from shop.markets import SHOP_ZONE, country_name
 
 
@@ -31,7 +33,8 @@ def export_libraries() -> Response:
         )
         .order_by(LibraryOrder.id.desc())
     )
-    body = b"\xef\xbb\xbf" + csv_lines([_heading(), *map(_cells, db.session().scalars(wanted))])
+    session = db.session()
+    body = b"\xef\xbb\xbf" + csv_lines([_heading(), *(_cells(session, each) for each in session.scalars(wanted))])
     name = now().astimezone(SHOP_ZONE).strftime("library-orders-%Y-%m-%d.csv")
     return Response(body, mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
@@ -44,10 +47,11 @@ def _heading() -> list[str]:
         *(_("Purchase order"), _("Their own reference"), _("SAN or GLN"), _("How they pay"), _("Currency")),
         *(_("VAT number"), _("Exempt from tax"), _("Vendor forms"), _("Deadline"), _("MARC record wanted")),
         *(_("Notes"), _("Distributor"), _("In hand since"), _("Joined to")),
+        *(_("Library desk"), _("Papers"), _("Put aside"), _("Posted"), _("Tracking number")),
     ]
 
 
-def _cells(order: LibraryOrder) -> list[str]:
+def _cells(session: Session, order: LibraryOrder) -> list[str]:
     yes = {True: str(_("yes")), False: str(_("no"))}
     return [
         *(order.ticket, written_moment(order.placed_at), str(LIBRARY[order.state]), str(REQUEST[order.request])),
@@ -59,4 +63,15 @@ def _cells(order: LibraryOrder) -> list[str]:
         *(order.deadline.isoformat() if order.deadline else "", yes[order.marc_wanted], order.notes),
         *(order.supplier_name or order.routed_to, written_moment(order.seen_at)),
         order.joined_to.ticket if order.joined_to else "",
+        str(STAGE[order.stage]),
+        "; ".join(_paper(session, each) for each in papers.of_order(session, order.id)),
+        *(str(order.held + order.allocated), str(order.posted)),
+        "; ".join(each.tracking for each in order.parcels if each.tracking),
     ]
+
+
+def _paper(session: Session, paper: Paper) -> str:
+    """Number, sum, and what of it is open."""
+    whole = f"{paper.number}: {written_sum(paper.amount)} {paper.currency.value}"
+    left = papers.open_sum(session, paper) if paper.kind is PaperKind.INVOICE and not paper.ended_at else 0
+    return f"{whole} ({_('open')}: {written_sum(left)})" if left else whole

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from shop.libraries.models import LibraryEvent, LibraryOrder, LibraryState, Request
+from shop.libraries.models import LibraryEvent, LibraryOrder, LibraryState, Request, Stage
+from shop.libraries.paper_models import PaperKind
 
 LIBRARY = {
     LibraryState.RECEIVED: _l("received"),
@@ -23,6 +24,20 @@ REQUEST = {
     Request.AVAILABILITY: _l("whether it is available"),
 }
 
+STAGE = {
+    Stage.NONE: _l("nothing issued yet"),
+    Stage.QUOTED: _l("offer made"),
+    Stage.ORDERED: _l("purchase order accepted"),
+    Stage.INVOICED: _l("invoiced"),
+}
+
+PAPER = {
+    PaperKind.QUOTE: _l("Quotation"),
+    PaperKind.PRO_FORMA: _l("Pro-forma invoice"),
+    PaperKind.INVOICE: _l("Invoice"),
+    PaperKind.CREDIT_NOTE: _l("Credit note"),
+}
+
 LIBRARY_EVENTS = {
     "received": _l("The library asked."),
     "routed": _l("It was sent to the distributor."),
@@ -32,6 +47,17 @@ LIBRARY_EVENTS = {
     "reminded": _l("The distributor was reminded."),
     "told": _l("You were told that the distributor says nothing."),
     "joined": _l("It repeats a purchase order and was joined to that ticket."),
+    "accepted": _l("The purchase order was accepted, and its copies were put aside."),
+    "issued_quote": _l("A quotation was issued."),
+    "issued_pro_forma": _l("A pro-forma invoice was issued."),
+    "issued_invoice": _l("An invoice was issued."),
+    "issued_credit_note": _l("A credit note was issued."),
+    "paid": _l("It was paid."),
+    "unpaid": _l("The payment was taken back: it had been noted by mistake."),
+    "posted": _l("A parcel was posted."),
+    "record_changed": _l("Addresses or numbers were changed."),
+    "reminded_due": _l("The library was reminded of the invoice."),
+    "told_unpaid": _l("You were told that the invoice is unpaid."),
     "joined_by": _l("The same purchase order came once more, under another ticket."),
     "answered": _l("It was answered."),
     "supplied": _l("It was supplied."),

@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 
 from shop.admin.desk import desk, person
 from shop.admin.facts import described
-from shop.admin.forms import CountryDistributorForm, DistributorForm, TraderForm
+from shop.admin.forms import DistributorForm, TraderForm
+from shop.admin.library_forms import CountryDistributorForm, VendorForm
 from shop.admin.soundings import soundings
 from shop.catalogue import offers, version
 from shop.catalogue.models import Edition, Unconfirmed
 from shop.catalogue.offers import missing_for_sale
 from shop.database import transact
 from shop.extensions import db, now, settings
-from shop.trader import SHOP, CountryDistributor, Distributor, Trader, distributor, of_countries, trader
+from shop.trader import SHOP, CountryDistributor, Distributor, Trader, distributor, of_countries, trader, vendor
 
 LOCAL = "local-"
 
@@ -78,6 +79,26 @@ def change_trader() -> ResponseReturnValue:
     def work(s: Session) -> None:
         form.populate_obj(trader(s))
         version.rise(s)
+
+    transact(db.session(), work)
+    flash(_("Saved."))
+    return redirect(url_for("admin.setup_page"), code=303)
+
+
+@desk.get("/setup/vendor")
+def vendor_page() -> ResponseReturnValue:
+    """What institutions ask of a new supplier."""
+    return render_template("admin/vendor.html", form=VendorForm(obj=vendor(db.session())))
+
+
+@desk.post("/setup/vendor")
+def change_vendor() -> ResponseReturnValue:
+    form = VendorForm(request.form)
+    if not form.validate():
+        return render_template("admin/vendor.html", form=form), 422
+
+    def work(s: Session) -> None:
+        form.populate_obj(s.merge(vendor(s)))
 
     transact(db.session(), work)
     flash(_("Saved."))

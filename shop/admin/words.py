@@ -186,6 +186,9 @@ LETTER = {
     Kind.ORDER_LINK: _l("Link to the order"),
     Kind.LIBRARY_ORDER: _l("Library order"),
     Kind.LIBRARY_ACKNOWLEDGED: _l("Acknowledgement to the library"),
+    Kind.LIBRARY_PAPER: _l("Paper to the library"),
+    Kind.LIBRARY_DUE: _l("Reminder of an invoice"),
+    Kind.LIBRARY_POSTED: _l("Parcel to the library posted"),
     Kind.LIBRARY_REMINDER: _l("Reminder to the distributor"),
     Kind.LIBRARY_ATTENTION: _l("To the shopkeeper: a library waits"),
     Kind.NEW_ORDER: _l("To the shopkeeper: order paid"),
@@ -230,7 +233,12 @@ MOVEMENT = {
     Movement.UNPOST: _l("has not left after all"),
 }
 
-LIBRARY, REQUEST = library_words.LIBRARY, library_words.REQUEST
+LIBRARY, REQUEST, STAGE, PAPER = (
+    library_words.LIBRARY,
+    library_words.REQUEST,
+    library_words.STAGE,
+    library_words.PAPER,
+)
 library_state, library_event = library_words.library_state, library_words.library_event
 REPLACED, PARCEL, RETURN_END = parcel_words.REPLACED, parcel_words.PARCEL, parcel_words.RETURN_END
 

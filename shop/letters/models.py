@@ -35,6 +35,9 @@ class Kind(enum.StrEnum):
     library_acknowledged      ``library:{id}``     see ``libraries.routing``
     library_reminder          ``library:{id}:{…}`` see ``libraries.routing``
     library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
+    library_paper             ``paper:{id}``       see ``libraries.routing``, paper, attachments
+    library_due               ``paper:{id}:{…}``   see ``libraries.routing``, paper, overdue, attachments
+    library_posted            ``lparcel:{id}``     see ``libraries.routing``, copies, to_follow, carrier, tracking
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
@@ -62,6 +65,11 @@ class Kind(enum.StrEnum):
     LIBRARY_ACKNOWLEDGED = "library_acknowledged"
     LIBRARY_REMINDER = "library_reminder"
     """To the distributor: a library is still waiting."""
+    LIBRARY_PAPER = "library_paper"
+    """To the library: a quotation, a pro-forma, an invoice or a credit note."""
+    LIBRARY_DUE = "library_due"
+    """To the library: an invoice is due, or was."""
+    LIBRARY_POSTED = "library_posted"
     LIBRARY_ATTENTION = "library_attention"
     """To the shopkeeper: a library's order needs a person."""
     NEW_ORDER = "new_order"

@@ -29,12 +29,23 @@ class LibraryState(enum.StrEnum):
     CLOSED = "closed"
 
 
+class Stage(enum.StrEnum):
+    """How far the shop itself has got with an order that it supplies; beside the state, which the library sees."""
+
+    NONE = "none"
+    QUOTED = "quoted"
+    ORDERED = "ordered"
+    """Its purchase order is accepted, and copies are put aside."""
+    INVOICED = "invoiced"
+
+
 class LibraryOrder(Base):
     """A library's enquiry or order. Kept 24 months, then erased."""
 
     __tablename__ = "library_order"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("held >= 0 AND allocated >= 0 AND posted >= 0", name="copies"),
         Index("ix_library_order_joins_by", "joins_by", unique=True),
     )
 
@@ -93,9 +104,19 @@ class LibraryOrder(Base):
     """Who was reminded already: 0 nobody, 1 the distributor, 2 the shopkeeper too."""
     erased_at: Mapped[datetime | None]
     """When all that was typed was erased."""
+    stage: Mapped[Stage] = mapped_column(default=Stage.NONE)
+    held: Mapped[int] = mapped_column(default=0)
+    """Copies put aside for it,"""
+    allocated: Mapped[int] = mapped_column(default=0)
+    """copies invoiced and not posted,"""
+    posted: Mapped[int] = mapped_column(default=0)
+    """and copies that have left the house, whether or not they came back."""
+    informed: Mapped[str] = mapped_column(Text, default="")
+    """Further e-mail addresses that get every letter about it, one a line."""
 
     edition: Mapped[Edition] = relationship()
     events: Mapped[list[LibraryEvent]] = relationship(order_by="LibraryEvent.id")
+    parcels: Mapped[list[LibraryParcel]] = relationship(order_by="LibraryParcel.id")
     files: Mapped[list[LibraryFile]] = relationship(order_by="LibraryFile.id")
     joined_to: Mapped[LibraryOrder | None] = relationship(
         foreign_keys=[joined_to_id], remote_side="LibraryOrder.id"
@@ -159,3 +180,25 @@ class LibraryRules(Base):
     """After so many days without a word the distributor is reminded,"""
     tell_days: Mapped[int]
     """and so many days later the shopkeeper is told."""
+    valid_days: Mapped[int]
+    """A quotation holds for so many calendar days."""
+    terms_days: Mapped[int]
+    """An invoice is due after so many calendar days."""
+    before_due_days: Mapped[int]
+    after_due_days: Mapped[int]
+    """Calendar days before and after the due date on which the library is reminded."""
+
+
+class LibraryParcel(Base):
+    """Copies that were posted to a library together."""
+
+    __tablename__ = "library_parcel"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    library_order_id: Mapped[int] = mapped_column(ForeignKey("library_order.id"), index=True)
+    quantity: Mapped[int]
+    carrier: Mapped[str] = mapped_column(String(100), default="")
+    tracking: Mapped[str] = mapped_column(String(100), default="")
+    posted_at: Mapped[datetime]
+    posted_by: Mapped[str] = mapped_column(String(200))

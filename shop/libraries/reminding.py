@@ -10,7 +10,14 @@ from shop.libraries.models import LibraryRules
 from shop.markets import after_working_days, day_begins, day_of
 
 ONLY = 1
-DEFAULTS = {"remind_days": 3, "tell_days": 2}
+DEFAULTS = {
+    "remind_days": 3,
+    "tell_days": 2,
+    "valid_days": 30,
+    "terms_days": 30,
+    "before_due_days": 5,
+    "after_due_days": 7,
+}
 MORNING = timedelta(hours=9)
 """Nobody is reminded before nine in the morning of the shop's day."""
 

@@ -195,6 +195,8 @@ def move(
         return order
     if state not in MOVES[order.state]:
         raise WrongState(f"{state.value} does not follow {order.state.value}")
+    if state is LibraryState.CLOSED and (order.held or order.allocated):
+        raise WrongState(f"{order.ticket} has copies")
     order.state = state
     order.chase_at = None
     if state is LibraryState.CLOSED:

@@ -42,6 +42,7 @@ TOLD: dict[str, frozenset[str] | None] = {
     "subject": None,
     "trader": None,
     "unconfirmed": None,
+    "vendor": None,
     "zone_country": None,
 }
 """Tables whose values may be told, and which of their fields (``None``: all). Everything else stays unsaid."""

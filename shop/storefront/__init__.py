@@ -13,6 +13,7 @@ from shop.storefront import (
     errors,
     filters,
     libraries,
+    library_papers,
     order_pages,
     ordering,
     pages,
@@ -36,4 +37,5 @@ def init_app(app: Flask) -> None:
     ordering.register(blueprint)
     order_pages.register(blueprint)
     libraries.register(blueprint)
+    library_papers.register(blueprint)
     app.register_blueprint(blueprint)

@@ -18,16 +18,16 @@ from shop.catalogue import offers
 from shop.catalogue.models import Edition
 from shop.database import transact
 from shop.errors import TooMany
-from shop.extensions import db, now, settings
-from shop.libraries import files, routing
+from shop.extensions import ROOM, db, now, settings
+from shop.libraries import files, papers, routing
 from shop.libraries.files import NotTaken
 from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
+from shop.storefront.library_papers import has_vendor_paper
 from shop.storefront.order_pages import hidden
-from shop.storefront.protection import ROOM
 from shop.trader import of_countries
 
 WINDOW = timedelta(minutes=10)
@@ -166,6 +166,8 @@ def show_enquiry(token: str) -> Answer:
             words=STATES[order.state],
             request_words=REQUESTS[order.request],
             edition_text=order.edition.text_in(g.market.language),
+            papers=[each for each in papers.of_order(session, order.id) if each.data],
+            vendor=has_vendor_paper(session, order),
             supplier=order.supplier_name or order.routed_to,
             noindex=True,
         )
