@@ -27,7 +27,21 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LOCALES = ("en_GB", "en_US", "ru")
 ENGLISH_TITLE = "The Russian Revolution in Retreat, 1920–24: Soviet Workers and the New Communist Elite"
 RUSSIAN_TITLE = "Русская революция в отступлении"
-LATIN_IN_RUSSIAN = {"INV", "ISBN", "PO", "pdf", "ABCDEFGH", "GBP", "USD", "Stripe", "SAN", "GLN", "MARC", "RR", "LB"}
+LATIN_IN_RUSSIAN = {
+    "INV",
+    "ISBN",
+    "PO",
+    "pdf",
+    "ABCDEFGH",
+    "GBP",
+    "USD",
+    "Stripe",
+    "SAN",
+    "GLN",
+    "MARC",
+    "RR",
+    "LB",
+}
 
 
 def sum_of(amount: int, currency: str = "GBP") -> dict[str, Any]:
@@ -137,7 +151,7 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
             "about": "INV-00002",
         },
         "overdue": False,
-        "copies": 2,
+        "posted_copies": 2,
         "to_follow": 1,
         "joined_to": "LB-ABCDEFGH",
         "files": ["PO-17.pdf"],

@@ -37,7 +37,7 @@ class Kind(enum.StrEnum):
     library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
     library_paper             ``paper:{id}``       see ``libraries.routing``, paper, attachments
     library_due               ``paper:{id}:{…}``   see ``libraries.routing``, paper, overdue, attachments
-    library_posted            ``lparcel:{id}``     see ``libraries.routing``, copies, to_follow, carrier, tracking
+    library_posted            ``lparcel:{id}``     see ``libraries.desk.post``
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)

@@ -166,7 +166,7 @@ def post(
     if copies == left:
         routing.move(session, order.id, LibraryState.SUPPLIED, actor, "", now)
     context = routing.enquiry_facts(session, order) | {
-        "copies": copies,
+        "posted_copies": copies,
         "to_follow": left - copies,
         "carrier": carrier,
         "tracking": tracking,
