@@ -102,6 +102,7 @@ def test_a_purchase_order_travels_to_the_distributor_and_is_kept_for_the_desk(
     assert files.path(settings.instance_path, file.key).read_bytes() == PDF
     (message,) = deliver(session, settings).to(DISTRIBUTOR)
     (attachment,) = message.iter_attachments()
+    assert message["Content-Language"] == "en-GB"
     assert (attachment.get_filename(), attachment.get_content()) == ("PO 117.pdf", PDF)
     make_admin(session)
     desk = make_client(app, after=session.rollback)

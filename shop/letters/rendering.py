@@ -93,9 +93,10 @@ class Renderer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(wrapped(text), subtype="plain", charset="utf-8")
         message.add_alternative(html, subtype="html", charset="utf-8")
-        message["Content-Language"] = frame["lang"]
         for fact in (each for letter in letters for each in letter.context.get("attachments", ())):
             self._attach(message, fact)
+        # Last, since attachments put what describes the content so far into a part.
+        message["Content-Language"] = frame["lang"]
         return message
 
     def _attach(self, message: EmailMessage, fact: Mapping[str, Any]) -> None:
