@@ -148,6 +148,7 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
             "total": sum_of(5750),
             "valid_until": "2026-12-22",
             "due_on": "2026-12-22",
+            "paid_on": None,
             "about": "INV-00002",
         },
         "overdue": False,

@@ -268,6 +268,9 @@ def test_a_paid_pro_forma_pays_the_invoice_of_its_sum(session: Session) -> None:
     invoice = do(session, desk.invoice, order.id, TERMS)
     assert isinstance(invoice, Paper)
     assert (invoice.paid_on, invoice.paid_note, invoice.remind_at) == (date(2026, 11, 24), "PF-00001", None)
+    text = text_of(library_papers.make(session, invoice.id, NOW))
+    assert "24 November 2026" in text
+    assert "payable within" not in text
 
 
 def test_a_payment_noted_by_mistake_is_taken_back(session: Session) -> None:
@@ -497,8 +500,12 @@ def test_the_desk_walks_an_order_to_its_end(vera: Client, session: Session) -> N
     assert "INV-00001" in text_of(pdf.data)
     for kind in ("slip", "label"):
         assert "PO 7" in text_of(vera.get(f"/admin/libraries/{order.ticket}/{kind}.pdf").data)
+    for state, listed in (("to_post", True), ("unpaid", True), ("supplied", False)):
+        assert (order.ticket in vera.get(f"/admin/libraries?state={state}").page.text) is listed
+    assert "/admin/libraries?state=unpaid" in vera.get("/admin/").page.links()
     assert send(vera, order, "post", **{"post-copies": "3", "post-carrier": "", "post-tracking": "RM"}) == 303
     assert send(vera, order, f"papers/{invoice.id}/paid", **{"paid-day": "2026-12-01", "paid-note": "FT"}) == 303
+    assert order.ticket not in vera.get("/admin/libraries?state=unpaid").page.text
     credit = {"credit-copies": "1", "credit-back": "1", "credit-postage": "0"}
     assert send(vera, order, f"papers/{invoice.id}/credit", **credit) == 303
     csv = vera.get("/admin/libraries.csv").get_data(as_text=True)

@@ -19,7 +19,7 @@ from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.extensions import db, now, settings
 from shop.letters.models import Letter
-from shop.libraries import chasing, files, reminding, routing
+from shop.libraries import chasing, files, papers, reminding, routing
 from shop.libraries import desk as library_desk
 from shop.libraries.models import LibraryFile, LibraryOrder, LibraryRules, LibraryState, Stage
 from shop.trader import distributor
@@ -31,6 +31,8 @@ STATES = {
     "": (_l("All"), true()),
     "waiting": (_l("Waiting for an answer"), WAITING),
     "answered": (_l("Answered"), LibraryOrder.state == LibraryState.ANSWERED),
+    "to_post": (_l("To post"), LibraryOrder.held + LibraryOrder.allocated > 0),
+    "unpaid": (_l("Unpaid invoices"), LibraryOrder.id.in_(papers.UNPAID)),
     "supplied": (_l("Supplied"), LibraryOrder.state == LibraryState.SUPPLIED),
     "closed": (
         _l("Closed or not supplied"),

@@ -74,7 +74,7 @@ def paper(data: Mapping[str, Any]) -> bytes:
                 *_tax_rows(data, currency, locale),
                 [_total_word(kind, gettext), _sum(data["total"], currency, locale)],
             ],
-            "currency": gettext("All sums are in %(name)s (%(code)s).")
+            "currency": gettext("Currency of all sums: %(name)s (%(code)s).")
             % {"name": spelled, "code": currency.value},
             "notes": _notes(data, locale),
             "bank": [gettext("Payment"), *bank_rows(data["bank"], gettext)] if _to_pay(data) else [],
@@ -159,7 +159,7 @@ def _facts(data: Mapping[str, Any], locale: str) -> Rows:
             [gettext("Date"), day("issued_on")],
             [gettext("Purchase order"), buyer["purchase_order"]],
             [gettext("Your reference"), buyer["own_reference"]],
-            [gettext("Ticket"), data["ticket"]],
+            [gettext("Ticket number"), data["ticket"]],
             [gettext("Valid until"), day("valid_until")],
             [gettext("Due on"), day("due_on")],
             [gettext("Paid on"), day("paid_on")],
@@ -197,7 +197,7 @@ def _total_word(kind: str, gettext: Any) -> str:
 
 
 def _to_pay(data: Mapping[str, Any]) -> bool:
-    return data["kind"] in ("invoice", "pro_forma") and any(data["bank"].values())
+    return data["kind"] in ("invoice", "pro_forma") and not data["paid_on"] and any(data["bank"].values())
 
 
 def _notes(data: Mapping[str, Any], locale: str) -> list[str]:
@@ -211,7 +211,7 @@ def _notes(data: Mapping[str, Any], locale: str) -> list[str]:
     if data.get("refunded"):
         back = write_money(Money(data["refunded"], Currency(data["currency"])), locale)
         said.append(gettext("Of this, %(sum)s has been refunded.") % {"sum": back})
-    if kind == "invoice":
+    if kind == "invoice" and not data["paid_on"]:
         days = data["terms_days"]
         text = ngettext("Net, payable within %(num)d day.", "Net, payable within %(num)d days.", days)
         said.append(text % {"num": days})
@@ -219,7 +219,7 @@ def _notes(data: Mapping[str, Any], locale: str) -> list[str]:
         said.append(gettext("This is not a tax invoice. One follows with the books."))
     if kind == "quote":
         said.append(gettext("To accept, send a purchase order that names this number."))
-    if kind in ("invoice", "pro_forma"):
+    if kind in ("invoice", "pro_forma") and not data["paid_on"]:
         said.append(gettext("Please name %(number)s with your transfer.") % {"number": data["number"]})
     if kind == "credit_note":
         said.append(gettext("This sum is taken off the invoice, or goes back to you if it was paid."))

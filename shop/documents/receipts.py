@@ -25,6 +25,7 @@ def facts(session: Session, order: Order, refunded: int) -> dict[str, Any]:
         "issued_on": day_of(paid_at).isoformat(),
         "ticket": "",
         "about": "",
+        "paid_on": None,
         "seller": {
             **{
                 name: getattr(seller, name) if seller else ""

@@ -88,10 +88,18 @@ def invoice(session: Session, order_id: int, terms: Terms, actor: Actor, now: da
     waiting = order.held + order.posted
     if order.stage is not Stage.ORDERED or terms.copies != waiting:
         raise WrongState(f"{order.ticket}: {waiting} copies can be invoiced")
-    paper = papers.issue(session, order, PaperKind.INVOICE, terms, actor, now)
     advance = papers.current(session, order.id, PaperKind.PRO_FORMA)
-    if advance is not None and advance.paid_on is not None and advance.total == paper.total:
-        paper.paid_on, paper.paid_note, paper.remind_at = advance.paid_on, advance.number, None
+    paid = advance is not None and advance.paid_on is not None and advance.total == terms.total
+    paper = papers.issue(
+        session,
+        order,
+        PaperKind.INVOICE,
+        terms,
+        actor,
+        now,
+        paid_on=advance.paid_on if advance is not None and paid else None,
+        paid_note=advance.number if advance is not None and paid else "",
+    )
     copies, order.held, order.stage = order.held, 0, Stage.INVOICED
     order.allocated += copies
     session.flush()
@@ -116,11 +124,17 @@ def issue_again(session: Session, paper_id: int, actor: Actor, now: datetime) ->
     terms = Terms(line["quantity"], line["unit"], paper.data["postage"], paper.currency)
     if paper.kind is PaperKind.INVOICE:
         papers.issue(session, order, PaperKind.CREDIT_NOTE, terms, actor, now, about=paper)
-    again = papers.issue(session, order, paper.kind, terms, actor, now, about=paper)
-    again.paid_on, again.paid_note = paper.paid_on, paper.paid_note
-    if again.paid_on is not None:
-        again.remind_at = None
-    return again
+    return papers.issue(
+        session,
+        order,
+        paper.kind,
+        terms,
+        actor,
+        now,
+        about=paper,
+        paid_on=paper.paid_on,
+        paid_note=paper.paid_note,
+    )
 
 
 def note_paid(session: Session, paper_id: int, day: date | None, note: str, actor: Actor, now: datetime) -> Paper:

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from shop.database import add_once, lock
 from shop.errors import WrongState
@@ -60,8 +60,13 @@ def issue(
     now: datetime,
     *,
     about: Paper | None = None,
+    paid_on: date | None = None,
+    paid_note: str = "",
 ) -> Paper:
-    """Give the next number of a series to a paper and freeze all it says; the order must be locked."""
+    """Give the next number of a series to a paper and freeze all it says; the order must be locked.
+
+    ``paid_on`` is when it was paid before it was issued.
+    """
     seller = trader(session)
     if not seller.name or not seller.address:
         raise WrongState("nobody is entered who could issue a paper")
@@ -79,6 +84,7 @@ def issue(
         "valid_until": valid_until.isoformat() if valid_until else None,
         "due_on": due_on.isoformat() if due_on else None,
         "terms_days": decided.terms_days,
+        "paid_on": paid_on.isoformat() if paid_on else None,
         "about": about.number if about is not None else "",
     }
     paper = Paper(
@@ -96,8 +102,10 @@ def issue(
         data=data,
         digest=digest(data),
         about_id=about.id if about is not None else None,
+        paid_on=paid_on,
+        paid_note=paid_note,
     )
-    if kind is PaperKind.INVOICE and due_on is not None:
+    if due_on is not None and paid_on is None:
         paper.remind_at = _morning(due_on - timedelta(days=decided.before_due_days))
     session.add(paper)
     session.flush()
@@ -206,6 +214,19 @@ def open_sum(session: Session, invoice: Paper) -> int:
     return invoice.amount - credited(session, invoice)[1]
 
 
+_NOTE = aliased(Paper)
+_OFF = select(func.coalesce(func.sum(_NOTE.amount), 0)).where(
+    _NOTE.about_id == Paper.id, _NOTE.kind == PaperKind.CREDIT_NOTE
+)
+UNPAID = select(Paper.library_order_id).where(
+    Paper.kind == PaperKind.INVOICE,
+    Paper.ended_at.is_(None),
+    Paper.paid_on.is_(None),
+    Paper.amount > _OFF.correlate(Paper).scalar_subquery(),
+)
+"""Ids of the orders with an invoice that is neither paid nor credited."""
+
+
 def facts(paper: Paper) -> dict[str, Any]:
     """A paper as letters name it."""
     return {
@@ -214,6 +235,7 @@ def facts(paper: Paper) -> dict[str, Any]:
         "total": {"amount": paper.amount, "currency": paper.currency.value},
         "valid_until": paper.valid_until.isoformat() if paper.valid_until else None,
         "due_on": paper.due_on.isoformat() if paper.due_on else None,
+        "paid_on": paper.paid_on.isoformat() if paper.paid_on else None,
         "about": str(paper.data.get("about", "")),
     }
 
