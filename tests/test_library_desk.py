@@ -225,6 +225,9 @@ def test_an_order_with_an_open_invoice_is_not_closed(session: Session) -> None:
     order, invoice = invoiced(session)
     with pytest.raises(WrongState):
         do(session, desk.let_go, order.id)
+    do(session, desk.post, order.id, 3, "", "")
+    with pytest.raises(WrongState):
+        do(session, desk.let_go, order.id)
     do(session, desk.credit, invoice.id, 3, 350, 0)
     do(session, desk.let_go, order.id)
 

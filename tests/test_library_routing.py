@@ -20,7 +20,8 @@ from shop.errors import MailServerAway, WrongState
 from shop.letters.delivery import deliver_due
 from shop.letters.models import Kind, Letter
 from shop.letters.rendering import Renderer
-from shop.libraries import chasing, files, links, routing
+from shop.libraries import answers, chasing, files, links, routing
+from shop.libraries.answers import Said
 from shop.libraries.models import DistributorLink, LibraryFile, LibraryOrder, LibraryState
 from shop.markets import MARKETS
 from shop.orders.timeline import admin
@@ -128,7 +129,7 @@ def test_a_purchase_order_travels_to_the_distributor_and_is_kept_for_the_desk(
     ],
 )
 def test_a_file_of_another_kind_or_size_is_refused_beside_its_field_and_nothing_typed_is_lost(
-    client: Client, session: Session, body: bytes, name: str
+    client: Client, session: Session, settings: Settings, body: bytes, name: str
 ) -> None:
     answer = send(client, body, name)
     assert answer.status_code == 400
@@ -136,6 +137,24 @@ def test_a_file_of_another_kind_or_size_is_refused_beside_its_field_and_nothing_
     assert answer.page.form("institution").fields["notes"] == FILLED["notes"]
     assert orders(session) == []
     assert session.scalars(select(LibraryFile)).all() == []
+    assert list((settings.instance_path / files.FOLDER).glob("*")) == []
+
+
+def test_megabytes_in_a_form_with_files_are_refused(client: Client, session: Session) -> None:
+    assert send(client, notes="x" * 3_000_000).status_code == 413
+    assert orders(session) == []
+
+
+def test_files_that_wait_for_their_forms_are_only_so_many(session: Session) -> None:
+    def fill(s: Session) -> None:
+        for number in range(files.UNATTACHED_AT_MOST):
+            files.note(s, f"{number:043}", "po.pdf", PDF, NOW)
+
+    transact(session, fill)
+    with pytest.raises(files.NotTaken):
+        transact(session, files.note, "x" * 43, "po.pdf", PDF, NOW)
+    transact(session, files.forget_waiting, NOW + timedelta(days=2))
+    transact(session, files.note, "x" * 43, "po.pdf", PDF, NOW)
 
 
 def test_what_lies_about_its_name_gets_the_ending_of_what_it_is(client: Client, session: Session) -> None:
@@ -367,6 +386,8 @@ def test_all_links_of_a_ticket_end_when_it_is_closed(client: Client, session: Se
     for path in paths:
         assert client.get(path).status_code == 410
         assert client.post(path, data={"answer": "supplied"}, headers=SAME).status_code == 410
+        with pytest.raises(LookupError):
+            transact(session, answers.answer, path.rpartition("/")[2], Said.SUPPLIED, "", NOW)
     transact(session, routing.move, order.id, LibraryState.ANSWERED, VERA, "", NOW)
     assert client.get(paths[0]).status_code == 410  # opened again or not
     assert state(session, order) is LibraryState.ANSWERED
