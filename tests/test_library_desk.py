@@ -285,13 +285,18 @@ def test_a_payment_noted_by_mistake_is_taken_back(session: Session) -> None:
     assert papers.open_sum(session, invoice) == 6950
 
 
-def test_what_a_distributor_supplies_is_not_offered_from_here_until_he_cannot(session: Session) -> None:
+def test_what_a_distributor_supplies_is_not_offered_from_here_until_he_cannot(
+    client: Client, session: Session
+) -> None:
     order = place(session, edition="russian")
     with pytest.raises(WrongState):
         do(session, desk.offer, order.id, PaperKind.QUOTE, TERMS)
+    path = letters(session, Kind.LIBRARY_ORDER)[0].context["answer_path"]
     transact(session, routing.move, order.id, LibraryState.CANNOT_SUPPLY, VERA, "", NOW)
+    assert client.get(path).status_code == 200
     do(session, desk.offer, order.id, PaperKind.QUOTE, TERMS)
     assert order.state is LibraryState.ANSWERED
+    assert client.get(path).status_code == 410  # from now on it is the shop's
 
 
 # What was issued stays
@@ -567,6 +572,7 @@ def test_vendor_papers_are_handed_to_an_open_order_and_not_to_the_world(
         "W-8BEN-E",
         "Long Lane Books",
         order.ticket,
+        "Purchase order: PO 1",
         str(datetime.now(UTC).year),
     ):
         assert part in text

@@ -84,7 +84,7 @@ def paper(data: Mapping[str, Any]) -> bytes:
 
 def vendor(facts: Mapping[str, Any], locale: str) -> bytes:
     """What an institution asks of a new supplier, dated, for one library."""
-    gettext = words(locale).gettext
+    gettext, number = words(locale).gettext, facts["purchase_order"]
     groups = [
         [gettext("Seller"), *_pairs(facts["seller_rows"])],
         [gettext("Tax"), *_pairs(facts["tax_rows"])],
@@ -96,7 +96,10 @@ def vendor(facts: Mapping[str, Any], locale: str) -> bytes:
             "lang": locale.partition("_")[0],
             "title": gettext("Particulars of the supplier"),
             "day": write_date(date.fromisoformat(facts["day"]), locale),
-            "for": gettext("For %(institution)s, ticket %(ticket)s") % facts,
+            "for": [
+                gettext("For %(institution)s, ticket %(ticket)s") % facts,
+                *([gettext("Purchase order: %(number)s") % {"number": number}] if number else []),
+            ],
             "groups": [group for group in groups if len(group) > 1],
             "note": facts["tax_note"].splitlines(),
             "page": gettext("Page"),

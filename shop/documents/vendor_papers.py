@@ -22,6 +22,7 @@ def facts(session: Session, order: LibraryOrder, now: datetime) -> dict[str, Any
     return {
         "institution": order.institution,
         "ticket": order.ticket,
+        "purchase_order": order.purchase_order,
         "day": day_of(now).isoformat(),
         "seller_rows": [
             [gettext("Name"), name],

@@ -15,7 +15,7 @@ from shop.database import lock
 from shop.errors import WrongState
 from shop.letters import outbox
 from shop.letters.models import Kind
-from shop.libraries import files, papers, routing
+from shop.libraries import files, links, papers, routing
 from shop.libraries.models import LibraryOrder, LibraryParcel, LibraryState, Stage
 from shop.libraries.paper_models import Paper, PaperKind
 from shop.libraries.papers import Terms
@@ -33,7 +33,10 @@ def may_serve(order: LibraryOrder) -> bool:
 
 
 def taken(session: Session, order_id: int) -> LibraryOrder:
-    """The order, locked; raises ``WrongState`` when it is not the shop's to supply."""
+    """The order, locked; raises ``WrongState`` when it is not the shop's to supply.
+
+    From the first step on, a distributor who could not supply it has no more to say about it.
+    """
     order = lock(session, LibraryOrder, order_id)
     if order is None:
         raise LookupError(order_id)
@@ -50,6 +53,7 @@ def offer(session: Session, order_id: int, kind: PaperKind, terms: Terms, actor:
     earlier = papers.current(session, order.id, kind)
     if earlier is not None and earlier.paid_on is not None:
         raise WrongState(f"{earlier.number} is paid")
+    links.end_links(session, order.id, now)
     paper = papers.issue(session, order, kind, terms, actor, now, about=earlier)
     if order.stage is Stage.NONE:
         order.stage = Stage.QUOTED
@@ -72,6 +76,7 @@ def accept(
     order = taken(session, order_id)
     if order.stage not in (Stage.NONE, Stage.QUOTED) or copies < 1:
         raise WrongState(f"{order.ticket} is {order.stage.value}")
+    links.end_links(session, order.id, now)
     order.purchase_order, order.quantity, order.stage, order.held = purchase_order, copies, Stage.ORDERED, copies
     if file_key:
         files.attach(session, file_key, order)
