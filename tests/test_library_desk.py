@@ -207,6 +207,45 @@ def test_copies_are_held_from_the_accepted_order_or_nothing_is(session: Session,
     assert found(session) == []
 
 
+def test_a_purchase_order_that_was_accepted_at_the_desk_is_known_when_the_form_brings_it(session: Session) -> None:
+    order = place(session, purchase_order="")
+    do(session, desk.accept, order.id, "PO 88", 3)
+    again = place(session, purchase_order="PO 88", attempt="b" * 24)
+    assert again.joined_to_id == order.id
+
+
+def test_four_who_do_the_same_at_once_do_it_once(app: Flask, session: Session, catalogue: Catalogue) -> None:
+    set_stock(session, catalogue.paperback, 40)
+    order = place(session)
+    steps = (
+        (desk.accept, order.id, "PO 1", 3),
+        (desk.invoice, order.id, TERMS),
+        (desk.post, order.id, 3, "", ""),
+    )
+    for work, *arguments in steps:
+        together, done = threading.Barrier(4), []
+
+        def act(work: object = work, arguments: list[object] = arguments, done: list[str] = done) -> None:
+            with Session(engine_of(app)) as own:
+                together.wait()  # noqa: B023 - the threads end before the next step
+                try:
+                    transact(own, work, *arguments, VERA, NOW)  # type: ignore[arg-type]
+                except WrongState:
+                    done.append("refused")
+                else:
+                    done.append("done")
+
+        threads = [threading.Thread(target=act) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(done) == ["done", *["refused"] * 3]
+    session.rollback()
+    assert shelf(session, catalogue.paperback) == (37, 0, 0)
+    assert found(session) == []
+
+
 def test_what_was_put_aside_goes_back_on_sale_when_the_order_is_closed(
     session: Session, catalogue: Catalogue
 ) -> None:
@@ -495,6 +534,8 @@ def send(client: Client, order: LibraryOrder, action: str, **values: str) -> int
 def test_the_desk_walks_an_order_to_its_end(vera: Client, session: Session) -> None:
     order = place(session)
     offer = {"offer-copies": "3", "offer-unit": "22.00", "offer-postage": "3.50", "offer-currency": "GBP"}
+    begun = vera.get(f"/admin/libraries/{order.ticket}/desk").page.form("offer-postage").fields
+    assert (begun["offer-unit"], begun["offer-postage"]) == ("22.00", "7.00")  # 1,350 g to Great Britain
     assert send(vera, order, "papers/quote", **(offer | {"offer-unit": "free"})) == 422
     assert send(vera, order, "papers/quote", **offer) == 303
     assert send(vera, order, "accept", **{"accept-purchase_order": "PO 7", "accept-copies": "3"}) == 303

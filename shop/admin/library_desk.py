@@ -14,6 +14,7 @@ from wtforms import Form
 from shop.admin.desk import desk, locale, person
 from shop.admin.library_forms import AcceptForm, CreditForm, LibraryPostForm, PaidForm, PaperForm, RecordForm
 from shop.admin.naming import edition_names_in
+from shop.catalogue import postage
 from shop.database import lock, transact
 from shop.documents import consignments, customs, labels, library_papers, slips, vendor_papers
 from shop.errors import OutOfStock, WrongState
@@ -270,7 +271,16 @@ def _terms(session: Session, order: LibraryOrder, stage: Stage) -> Terms:
     if price is None:
         currency = market.currency
         price = order.edition.price_in(currency)
-    return Terms(copies, price.amount if price else 0, 0, currency)
+    return Terms(copies, price.amount if price else 0, _postage(session, order, copies, currency), currency)
+
+
+def _postage(session: Session, order: LibraryOrder, copies: int, currency: Currency) -> int:
+    """What readers there pay for such a parcel, in minor units; 0 where they pay in another currency."""
+    zone, grams = postage.zone_of(session, order.country), order.edition.mailing_grams
+    if zone is None or grams is None or not postage.carries(zone, grams * copies):
+        return 0
+    sum_there = postage.postage(zone, grams * copies)
+    return sum_there.amount if sum_there.currency is currency else 0
 
 
 def _page(

@@ -15,7 +15,7 @@ from shop.database import lock
 from shop.errors import WrongState
 from shop.letters import outbox
 from shop.letters.models import Kind
-from shop.libraries import files, links, papers, routing
+from shop.libraries import duplicates, files, links, papers, routing
 from shop.libraries.models import LibraryOrder, LibraryParcel, LibraryState, Stage
 from shop.libraries.paper_models import Paper, PaperKind
 from shop.libraries.papers import Terms
@@ -78,6 +78,9 @@ def accept(
         raise WrongState(f"{order.ticket} is {order.stage.value}")
     links.end_links(session, order.id, now)
     order.purchase_order, order.quantity, order.stage, order.held = purchase_order, copies, Stage.ORDERED, copies
+    joins_by = duplicates.key(order, order.edition_id)
+    if duplicates.first(session, joins_by) is None:
+        order.joins_by = joins_by  # sent once more by the form, it is this order again
     if file_key:
         files.attach(session, file_key, order)
     if order.state in (LibraryState.RECEIVED, LibraryState.CANNOT_SUPPLY):
