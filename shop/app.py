@@ -10,7 +10,6 @@ from werkzeug.local import LocalProxy
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from shop import admin, cli, storefront, webhooks
-from shop.admin.uploading import ROOM
 from shop.catalogue.version import Watch
 from shop.clock import Clock
 from shop.database import prepare
@@ -19,7 +18,6 @@ from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
 from shop.settings import ROOT, Settings, environment
-from shop.storefront import protection
 from shop.storefront.front import Front
 
 MAX_BODY = 256 * 1024  # bytes; the webhook has its own, larger limit
@@ -78,7 +76,6 @@ def create_app(
     csrf.init_app(app)
     storefront.init_app(app)
     admin.init_app(app)
-    protection.ROOM.update(ROOM)
     webhooks.init_app(app)
     cli.init_app(app)
     front = app.extensions["shop.front"] = Front(app, engine, watch)

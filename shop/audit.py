@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from shop import erasure, sales
+from shop import erasure, library_audit, sales
 from shop.database import look
 from shop.letters.models import Kind, Letter
 from shop.libraries.models import LibraryOrder
@@ -59,7 +59,8 @@ def run(session: Session) -> Iterator[Difference]:
         session.expunge_all()
     yield from _letters(session)
     yield from _refunds(session)
-    yield from _libraries(session)
+    for kind, what, stands, should in library_audit.differences(session):
+        yield Difference(kind, what, stands, should)
     for day, what, stands, should in sales.differences(session):
         yield Difference("day", f"{day}, {what}", stands, should)
 
@@ -102,6 +103,10 @@ def _stock(session: Session) -> Iterator[Difference]:
         .group_by(OrderLine.edition_id)
     )
     promised["allocated"].update(dict(iter(session.execute(put_aside))))
+    for_libraries = select(LibraryOrder.edition_id, func.sum(LibraryOrder.held), func.sum(LibraryOrder.allocated))
+    for edition_id, held, allocated in session.execute(for_libraries.group_by(LibraryOrder.edition_id)):
+        promised["held"][edition_id] += held
+        promised["allocated"][edition_id] += allocated
     for row in session.scalars(select(Stock).order_by(Stock.edition_id)):
         name = f"edition {row.edition_id}"
         stands = (row.on_hand, row.held, row.allocated)
@@ -280,13 +285,6 @@ def _causes(session: Session) -> Iterator[tuple[Kind, str, int | None, bool]]:
             yield Kind.REFUNDED, f"refund:{refund.id}", order_id, refund.state in BACK
         elif refund.reason in SURPLUS:
             yield SURPLUS[refund.reason], f"payment:{refund.payment_id}", order_id, True
-
-
-def _libraries(session: Session) -> Iterator[Difference]:
-    erased = select(LibraryOrder).where(LibraryOrder.erased_at.is_not(None)).order_by(LibraryOrder.id)
-    for enquiry in session.scalars(erased):
-        for left in erasure.remains_of_library(session, enquiry):
-            yield Difference("erasure", enquiry.ticket, f"{left} is still there", "erased")
 
 
 def _refunds(session: Session) -> Iterator[Difference]:

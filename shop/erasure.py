@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session
 from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Letter, LetterState
+from shop.libraries import links, papers
 from shop.libraries.models import LibraryOrder
+from shop.libraries.paper_models import Paper, PaperFile, PaperKind
 from shop.orders import terms, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, PersonalValue
@@ -34,8 +36,11 @@ BUYER = (
 LIBRARY = (
     *("institution", "department", "contact_name", "email", "phone", "delivery_address", "invoice_address"),
     *("invoice_email", "purchase_order", "own_reference", "vat_number", "vendor_forms", "san", "notes"),
+    "informed",
 )
 STATEMENT = ("name", "number", "email", "details")
+BILLS = (PaperKind.INVOICE, PaperKind.CREDIT_NOTE)
+"""Papers that are kept as long as orders are."""
 UNPAID = (PaymentState.AWAITING, PaymentState.PROCESSING)
 
 
@@ -76,9 +81,11 @@ def run(session: Session, now: datetime, *, years: int, months: int, most: int |
             done.orders.append(number)
         except NotErasable as error:
             done.kept[number] = str(error)
+    billed = select(Paper).where(Paper.kind.in_(BILLS), Paper.issued_at > old).subquery()
     enquiries = (
         select(LibraryOrder.id, LibraryOrder.ticket)
         .where(LibraryOrder.placed_at <= old_enquiry, LibraryOrder.erased_at.is_(None))
+        .where(~select(billed.c.id).where(billed.c.library_order_id == LibraryOrder.id).exists())
         .order_by(LibraryOrder.id)
     )
     for enquiry_id, ticket in _rows(session, enquiries):
@@ -187,11 +194,30 @@ def erase_library(session: Session, enquiry_id: int, now: datetime) -> bool:
         raise LookupError(enquiry_id)
     if _letter_owed(session, Letter.library_order_id == enquiry.id):
         raise NotErasable("A letter about it is still to be sent.")
+    if enquiry.held or enquiry.allocated:
+        raise NotErasable("Copies are put aside for it.")
+    written = papers.of_order(session, enquiry.id)
+    if any(
+        each.kind is PaperKind.INVOICE and each.ended_at is None and papers.open_sum(session, each)
+        for each in written
+    ):
+        raise NotErasable("An invoice is neither paid nor credited.")
     if enquiry.erased_at is not None and not any(remains_of_library(session, enquiry)):
         return False
     for name in LIBRARY:
         setattr(enquiry, name, "")
     enquiry.submission, enquiry.erased_at = secrets.token_hex(32), now
+    # The digest of a purchase order could be guessed at; the files' bytes go with the next housekeeping.
+    enquiry.joins_by, enquiry.chase_at = None, None
+    links.end_links(session, enquiry.id, now)
+    for paper in written:
+        # Its digest, with names to guess at, would prove them.
+        paper.data, paper.digest, paper.paid_note, paper.remind_at = {}, "", "", None
+        session.execute(delete(PaperFile).where(PaperFile.paper_id == paper.id))
+    for parcel in enquiry.parcels:
+        parcel.tracking = ""
+    for file in enquiry.files:
+        session.delete(file)
     for happened in enquiry.events:
         happened.detail = ""
     letters = select(Letter).where(Letter.library_order_id == enquiry.id)
@@ -264,6 +290,9 @@ def remains(session: Session, order: Order) -> Iterator[str]:
 def remains_of_library(session: Session, enquiry: LibraryOrder) -> Iterator[str]:
     """What is still there of what a library had written before it was erased."""
     yield from (f"its {name}" for name in LIBRARY if getattr(enquiry, name))
+    yield from (f"the file {each.id}" for each in enquiry.files)
+    yield from (f"what {each.number} says" for each in papers.of_order(session, enquiry.id) if each.data)
+    yield from ("a tracking number" for each in enquiry.parcels if each.tracking)
     yield from (f"a remark on {each.kind}" for each in enquiry.events if each.detail and each.at <= _at(enquiry))
     letters = select(Letter).where(Letter.library_order_id == enquiry.id).order_by(Letter.id)
     yield from _readable(session.scalars(letters))

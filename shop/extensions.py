@@ -21,6 +21,7 @@ from shop.letters import models as letter_models
 from shop.letters import proof
 from shop.letters.mailer import Mailer
 from shop.libraries import models as library_models
+from shop.libraries import paper_models
 from shop.orders import models as order_models
 from shop.orders import terms
 from shop.payments import ledger
@@ -40,6 +41,7 @@ TABLES = (
     letter_models,
     library_models,
     order_models,
+    paper_models,
     payment_models,
     proof,
     sales,
@@ -51,6 +53,9 @@ TABLES = (
     upload_models,
 )
 """Every room that has tables, so that migrations see them all."""
+
+ROOM: dict[str, int] = {}
+"""Endpoints that take files, and how long a body may be there (bytes); each is entered by its own module."""
 
 db = SQLAlchemy(model_class=Base)
 babel = Babel()

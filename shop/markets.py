@@ -10,7 +10,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,6 +23,7 @@ from shop.money import Currency, Money
 
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
+SATURDAY = 5
 RANGE = re.compile(r"(?<!\d)\d{1,3}–\d+(?![^<>]*>)")
 """Two numbers with an en dash between them, no years (titles stay as they are), outside the tags of HTML."""
 
@@ -117,6 +118,14 @@ def day_begins(day: date) -> datetime:
 def day_of(moment: datetime) -> date:
     """The day of the shop that an instant falls on."""
     return moment.astimezone(SHOP_ZONE).date()
+
+
+def after_working_days(day: date, days: int) -> date:
+    """The day so many working days (Monday to Friday; no public holidays are known) after another."""
+    while days > 0:
+        day += timedelta(days=1)
+        days -= day.weekday() < SATURDAY
+    return day
 
 
 def write_date(day: date | datetime, locale: str, form: str = "long") -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, func, insert, select, update
@@ -62,6 +63,7 @@ class StockMovement(Base):
     held: Mapped[int] = mapped_column(default=0)
     allocated: Mapped[int] = mapped_column(default=0)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"), index=True)
+    library_order_id: Mapped[int | None] = mapped_column(ForeignKey("library_order.id"), index=True)
     reason: Mapped[str] = mapped_column(String(300), default="")
     actor: Mapped[str] = mapped_column(String(200))
     at: Mapped[datetime]
@@ -72,31 +74,41 @@ def available(session: Session, edition_id: int) -> int:
     return row.available if row else 0
 
 
-def hold(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library's order, where others name a buyer's by its id."""
+
+    id: int
+
+
+Whose = int | Library | None
+
+
+def hold(session: Session, copies: Copies, order_id: Whose, actor: str, now: datetime) -> None:
     """Put copies aside for an unpaid order, all or none; raises ``OutOfStock`` naming the edition."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.HOLD, order_id, actor, now, held=quantity, need=quantity)
 
 
-def release(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+def release(session: Session, copies: Copies, order_id: Whose, actor: str, now: datetime) -> None:
     """Give held copies back to sale."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.RELEASE, order_id, actor, now, held=-quantity)
 
 
-def allocate(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+def allocate(session: Session, copies: Copies, order_id: Whose, actor: str, now: datetime) -> None:
     """Turn an order's held copies into sold ones."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.ALLOCATE, order_id, actor, now, held=-quantity, allocated=quantity)
 
 
-def free(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+def free(session: Session, copies: Copies, order_id: Whose, actor: str, now: datetime) -> None:
     """Give the copies of a refunded, unposted order back to sale."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.FREE, order_id, actor, now, allocated=-quantity)
 
 
-def ship(session: Session, copies: Copies, order_id: int, actor: str, now: datetime) -> None:
+def ship(session: Session, copies: Copies, order_id: Whose, actor: str, now: datetime) -> None:
     """Allocated copies leave the house."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.SHIP, order_id, actor, now, on_hand=-quantity, allocated=-quantity)
@@ -144,7 +156,17 @@ def away(session: Session, order_id: int) -> dict[int, int]:
     return {edition_id: number for edition_id, number in session.execute(sums) if number > 0}
 
 
-def take_back(session: Session, copies: Copies, order_id: int, reason: str, actor: str, now: datetime) -> None:
+def away_to_library(session: Session, library_order_id: int) -> dict[int, int]:
+    """The same of a library's order."""
+    sums = (
+        select(StockMovement.edition_id, -func.sum(StockMovement.on_hand))
+        .where(StockMovement.library_order_id == library_order_id)
+        .group_by(StockMovement.edition_id)
+    )
+    return {edition_id: number for edition_id, number in session.execute(sums) if number > 0}
+
+
+def take_back(session: Session, copies: Copies, order_id: Whose, reason: str, actor: str, now: datetime) -> None:
     """Posted copies that came back go on the shelf again."""
     for edition_id, quantity in sorted(copies.items()):
         _change(session, edition_id, Movement.RETURN, order_id, actor, now, on_hand=quantity, reason=reason)
@@ -183,7 +205,7 @@ def _change(
     session: Session,
     edition_id: int,
     kind: Movement,
-    order_id: int | None,
+    order_id: Whose,
     actor: str,
     now: datetime,
     *,
@@ -199,7 +221,8 @@ def _change(
         "on_hand": on_hand,
         "held": held,
         "allocated": allocated,
-        "order_id": order_id,
+        "order_id": None if isinstance(order_id, Library) else order_id,
+        "library_order_id": order_id.id if isinstance(order_id, Library) else None,
         "reason": reason,
         "actor": actor,
         "at": now,

@@ -42,6 +42,45 @@ class Distributor(Base):
     language: Mapped[str] = mapped_column(String(8), default="en")
 
 
+class CountryDistributor(Base):
+    """Who supplies an edition to the libraries of one country, where that is somebody else than elsewhere.
+
+    Without an address it is the shop itself.
+    """
+
+    __tablename__ = "country_distributor"
+
+    edition_id: Mapped[int] = mapped_column(ForeignKey("edition.id", ondelete="CASCADE"), primary_key=True)
+    country: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), default="")
+    email: Mapped[str] = mapped_column(String(254), default="")
+    phone: Mapped[str] = mapped_column(String(60), default="")
+    language: Mapped[str] = mapped_column(String(8), default="en")
+
+
+class Vendor(Base):
+    """What institutions ask of a new supplier, beside his name and address: one row, entered once at the desk."""
+
+    __tablename__ = "vendor"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    legal_form: Mapped[str] = mapped_column(String(200), default="")
+    """Such as “sole trader” or “limited company”."""
+    company_number: Mapped[str] = mapped_column(String(60), default="")
+    contact_name: Mapped[str] = mapped_column(String(200), default="")
+    account_name: Mapped[str] = mapped_column(String(200), default="")
+    bank_name: Mapped[str] = mapped_column(String(200), default="")
+    iban: Mapped[str] = mapped_column(String(40), default="")
+    bic: Mapped[str] = mapped_column(String(20), default="")
+    sort_code: Mapped[str] = mapped_column(String(20), default="")
+    account_number: Mapped[str] = mapped_column(String(40), default="")
+    tax_note: Mapped[str] = mapped_column(Text, default="")
+    """About a W-8BEN-E, say, and what it is to be asked for."""
+
+
+Supplier = Distributor | CountryDistributor
+
+
 def trader(session: Session) -> Trader:
     """The seller's row, made with a fresh shop id the first time it is asked for (inside a writing transaction)."""
     row = session.get(Trader, SHOP)
@@ -60,6 +99,22 @@ def trader(session: Session) -> Trader:
         )
         row = session.get_one(Trader, SHOP)
     return row
+
+
+def of_country(session: Session, edition_id: int, country: str) -> CountryDistributor | None:
+    return session.get(CountryDistributor, (edition_id, country))
+
+
+def of_countries(session: Session, edition_id: int) -> list[CountryDistributor]:
+    """Every country with a supplier of its own."""
+    wanted = select(CountryDistributor).where(CountryDistributor.edition_id == edition_id)
+    return list(session.scalars(wanted.order_by(CountryDistributor.country)))
+
+
+def vendor(session: Session) -> Vendor:
+    """The vendor's row, or an empty one that is in no session."""
+    blank = {column.key: "" for column in Vendor.__mapper__.columns if column.key != "id"}
+    return session.get(Vendor, SHOP) or Vendor(id=SHOP, **blank)
 
 
 def distributor(session: Session, edition_id: int) -> Distributor | None:

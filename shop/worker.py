@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import FrameType
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import delete
@@ -17,10 +18,13 @@ from sqlalchemy.orm import Session
 from shop import duty, erasure, sales, throttle
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
+from shop.documents import library_papers
 from shop.errors import GatewayError, GatewayRefused
 from shop.extensions import db, gateway, mailer, now, settings
 from shop.letters import delivery
 from shop.letters.rendering import Renderer
+from shop.libraries import chasing, files, papers
+from shop.libraries.paper_models import PaperFile
 from shop.payments import checkouts, inbox, reconciliation, refund_calls
 from shop.staff import AdminSession
 
@@ -40,7 +44,7 @@ class Worker:
     def __init__(self, app: Flask) -> None:
         self.app = app
         with app.app_context():
-            self._render = Renderer(settings().shop_url, settings().mail_from, ala_lc)
+            self._render = Renderer(settings().shop_url, settings().mail_from, ala_lc, attached=attached)
         self._stop = threading.Event()
 
     def run(self) -> None:
@@ -81,6 +85,8 @@ class Worker:
 
     def _long_duties(self, session: Session, moment: datetime, everything: bool) -> None:
         self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
+        self._duty(session, "papers", timedelta(seconds=30), make_papers, moment, everything)
+        self._duty(session, "libraries", timedelta(minutes=5), remind_of_libraries, moment, everything)
         self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)
 
     def _letters(self, session: Session, moment: datetime, _everything: bool) -> None:
@@ -148,6 +154,27 @@ def reconcile(session: Session, moment: datetime, since: datetime | None) -> Non
         log.warning("reconciliation has found: %s", report)
 
 
+def attached(fact: Mapping[str, Any]) -> bytes:
+    """The bytes of a letter's attachment; read in a session of its own, for the delivery's must hold nothing open."""
+    if "paper" in fact:
+        with Session(db.engine) as own:
+            return own.get_one(PaperFile, fact["paper"]).pdf
+    return files.path(settings().instance_path, str(fact["file"])).read_bytes()
+
+
+def remind_of_libraries(session: Session, moment: datetime, _since: datetime | None) -> None:
+    for order_id in chasing.due(session, moment):
+        transact(session, chasing.chase, order_id, moment)
+    for paper_id in chasing.due_papers(session, moment):
+        transact(session, chasing.chase_paper, paper_id, moment)
+
+
+def make_papers(session: Session, moment: datetime, _since: datetime | None) -> None:
+    """Papers whose PDF was not made when they were issued."""
+    for paper_id in papers.unmade(session):
+        library_papers.make(session, paper_id, moment)
+
+
 def keep_house(session: Session, moment: datetime, _since: datetime | None) -> None:
     transact(session, throttle.sweep, moment)
     old = delete(AdminSession).where(AdminSession.seen_at < moment - SESSIONS_KEPT)
@@ -155,3 +182,5 @@ def keep_house(session: Session, moment: datetime, _since: datetime | None) -> N
     sales.close_days(session, moment)
     years, months = settings().order_years, settings().library_months
     erasure.run(session, moment, years=years, months=months, most=ERASED_AT_ONCE)
+    transact(session, files.forget_waiting, moment)
+    files.clear(session, settings().instance_path, moment)

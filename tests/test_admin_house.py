@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shop import duty, stock
-from shop.admin import words
+from shop.admin import library_words, words
 from shop.admin.facts import FACTS
 from shop.catalogue.models import Edition, PostageZone, Unconfirmed
 from shop.catalogue.version import current
@@ -466,6 +466,16 @@ def test_every_entry_of_a_timeline_has_a_sentence() -> None:
                         kinds.add(kind.value)
     assert len(kinds) > 15
     assert kinds - set(words.EVENTS) == set()
+
+
+def test_every_event_of_a_library_order_has_a_sentence() -> None:
+    kinds = {state.value for state in LibraryState if state is not LibraryState.RECEIVED}
+    for path in (ROOT / "shop" / "libraries").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("write_down"):
+                kinds |= {each.value for each in node.args if isinstance(each, ast.Constant) and each.value}
+    assert len(kinds) > 10
+    assert kinds - set(library_words.LIBRARY_EVENTS) == set()
 
 
 def english_words() -> set[str]:

@@ -27,7 +27,21 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LOCALES = ("en_GB", "en_US", "ru")
 ENGLISH_TITLE = "The Russian Revolution in Retreat, 1920–24: Soviet Workers and the New Communist Elite"
 RUSSIAN_TITLE = "Русская революция в отступлении"
-LATIN_IN_RUSSIAN = {"ISBN", "GBP", "USD", "Stripe", "SAN", "GLN", "MARC", "RR", "LB"}
+LATIN_IN_RUSSIAN = {
+    "INV",
+    "ISBN",
+    "PO",
+    "pdf",
+    "ABCDEFGH",
+    "GBP",
+    "USD",
+    "Stripe",
+    "SAN",
+    "GLN",
+    "MARC",
+    "RR",
+    "LB",
+}
 
 
 def sum_of(amount: int, currency: str = "GBP") -> dict[str, Any]:
@@ -128,6 +142,24 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
             "email": "sales@index.example",
             "phone": "",
         },
+        "paper": {
+            "kind": "invoice",
+            "number": "INV-00001",
+            "total": sum_of(5750),
+            "valid_until": "2026-12-22",
+            "due_on": "2026-12-22",
+            "paid_on": None,
+            "about": "INV-00002",
+        },
+        "overdue": False,
+        "posted_copies": 2,
+        "to_follow": 1,
+        "joined_to": "LB-ABCDEFGH",
+        "files": ["PO-17.pdf"],
+        "answer_path": "/distributor/secret",
+        "seen": False,
+        "reason": "silent",
+        "line": "Нет в наличии" if russian else "Sold out",
         "inviter": "Вера" if russian else "Vera",
         "until": "2026-12-01T12:00:00+00:00",
         "new": True,

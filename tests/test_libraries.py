@@ -100,7 +100,7 @@ def test_the_form_carries_the_fields_of_a_library_order_and_no_others(client: Cl
     page = client.get(f"/{market}/libraries").page
     form = page.form("institution")
     names = {each.get("name") for each in form.element.iter() if each.get("name")}
-    assert names == FIELDS | {"attempt", "website"}
+    assert names == FIELDS | {"attempt", "website", "purchase_order_file"}
     starred = {each.get("id") for each in form.element.iter() if each.get("required") is not None}
     assert starred == {
         *("institution", "contact_name", "email", "edition", "quantity", "request"),

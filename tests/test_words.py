@@ -24,7 +24,7 @@ from tests.test_libraries import FILLED
 from tests.test_pages import CYRILLIC, LATIN, strangers
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
-NAMES = {"MARC", "SAN", "GLN", "BEN", "Index", "Books", "LB", "GBP"}
+NAMES = {"MARC", "SAN", "GLN", "BEN", "Index", "Books", "LB", "GBP", "PDF", "PNG", "JPEG"}
 """What has the same name in both languages: formats, numbers of the trade, the distributor."""
 
 EVERYWHERE = {

@@ -6,10 +6,8 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from shop.markets import day_begins, day_of
+from shop.markets import after_working_days, day_begins, day_of
 from shop.trader import SHOP, Trader
-
-SATURDAY = 5
 
 
 def dispatch_days(session: Session) -> int:
@@ -20,12 +18,7 @@ def dispatch_days(session: Session) -> int:
 
 def post_by(paid_at: datetime, days: int) -> date:
     """The last working day (Monday to Friday, in the shop's zone) on which an order is posted in time."""
-    day = day_of(paid_at)
-    while days > 0:
-        day += timedelta(days=1)
-        if day.weekday() < SATURDAY:
-            days -= 1
-    return day
+    return after_working_days(day_of(paid_at), days)
 
 
 def overdue_since(session: Session, now: datetime) -> datetime:

@@ -59,12 +59,12 @@ def _written(session: Session, which: Wanted) -> Iterator[bytes]:
     look(session)  # all of it as of one moment, however long it takes
     condition = finding.conditions(session, which)
     what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
-    yield b"\xef\xbb\xbf" + _lines([heading])
+    yield b"\xef\xbb\xbf" + csv_lines([heading])
     key, size = None, FIRST
     while True:
         rows, more = finding.page(session, what, condition, before=key, size=size)
         if rows:
-            yield _lines(_cells(session, rows))
+            yield csv_lines(_cells(session, rows))
         if not more:
             session.rollback()
             return
@@ -84,7 +84,7 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
     for row in rows:
         sent = parcels.get(row.id, [])
         yield [
-            *(row.number, _moment(row.placed_at), _moment(row.paid_at)),
+            *(row.number, written_moment(row.placed_at), written_moment(row.paid_at)),
             *(
                 row.payment_state.value,
                 row.fulfilment_state.value,
@@ -92,25 +92,29 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
                 row.country,
                 row.currency.value,
             ),
-            *(_sum(row.books_amount), _sum(row.postage_amount), _sum(row.books_amount + row.postage_amount)),
+            *(
+                written_sum(row.books_amount),
+                written_sum(row.postage_amount),
+                written_sum(row.books_amount + row.postage_amount),
+            ),
             "; ".join(copies.get(row.id, [])),
             *(row.name, row.email, row.phone, row.line1, row.line2, row.city, row.state, row.postal_code),
             *(row.address_country, row.purchase_order, row.note),
             "; ".join(each.carrier for each in sent),
             "; ".join(each.tracking for each in sent),
-            "; ".join(_moment(each.posted_at) for each in sent),
+            "; ".join(written_moment(each.posted_at) for each in sent),
         ]
 
 
-def _moment(moment: Any) -> str:
+def written_moment(moment: Any) -> str:
     return moment.astimezone(SHOP_ZONE).strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
-def _sum(amount: int) -> str:
+def written_sum(amount: int) -> str:
     return f"{amount // 100}.{amount % 100:02d}"
 
 
-def _lines(rows: Iterator[list[str]] | list[list[str]]) -> bytes:
+def csv_lines(rows: Iterator[list[str]] | list[list[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue().encode()

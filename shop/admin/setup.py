@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from shop.admin.desk import desk, person
 from shop.admin.facts import described
 from shop.admin.forms import DistributorForm, TraderForm
+from shop.admin.library_forms import CountryDistributorForm, VendorForm
 from shop.admin.readiness import readiness
 from shop.admin.soundings import soundings
 from shop.catalogue import offers, version
@@ -18,7 +19,9 @@ from shop.catalogue.models import Edition, Unconfirmed
 from shop.catalogue.offers import missing_for_sale
 from shop.database import transact
 from shop.extensions import db, now, settings
-from shop.trader import SHOP, Distributor, Trader, distributor, trader
+from shop.trader import SHOP, CountryDistributor, Distributor, Trader, distributor, of_countries, trader, vendor
+
+LOCAL = "local-"
 
 
 @desk.get("/setup")
@@ -85,11 +88,43 @@ def change_trader() -> ResponseReturnValue:
     return redirect(url_for("admin.setup_page"), code=303)
 
 
+@desk.get("/setup/vendor")
+def vendor_page() -> ResponseReturnValue:
+    """What institutions ask of a new supplier."""
+    return render_template("admin/vendor.html", form=VendorForm(obj=vendor(db.session())))
+
+
+@desk.post("/setup/vendor")
+def change_vendor() -> ResponseReturnValue:
+    form = VendorForm(request.form)
+    if not form.validate():
+        return render_template("admin/vendor.html", form=form), 422
+
+    def work(s: Session) -> None:
+        form.populate_obj(s.merge(vendor(s)))
+
+    transact(db.session(), work)
+    flash(_("Saved."))
+    return redirect(url_for("admin.setup_page"), code=303)
+
+
 @desk.get("/setup/distributors/<slug>")
 def distributor_page(slug: str) -> ResponseReturnValue:
-    edition = _edition(slug)
+    return _distributor_page(_edition(slug))
+
+
+def _distributor_page(
+    edition: Edition, form: DistributorForm | None = None, local: CountryDistributorForm | None = None
+) -> str:
     known = distributor(db.session(), edition.id)
-    return render_template("admin/distributor.html", edition=edition, known=known, form=DistributorForm(obj=known))
+    return render_template(
+        "admin/distributor.html",
+        edition=edition,
+        known=known,
+        form=form or DistributorForm(obj=known),
+        locally=of_countries(db.session(), edition.id),
+        local=local or CountryDistributorForm(prefix=LOCAL),
+    )
 
 
 @desk.post("/setup/distributors/<slug>")
@@ -97,8 +132,7 @@ def change_distributor(slug: str) -> ResponseReturnValue:
     session, edition, form = db.session(), _edition(slug), DistributorForm(request.form)
     edition_id = edition.id
     if not form.validate():
-        known = distributor(session, edition_id)
-        return render_template("admin/distributor.html", edition=edition, known=known, form=form), 422
+        return _distributor_page(edition, form), 422
 
     def work(s: Session) -> None:
         row = s.get(Distributor, edition_id)
@@ -125,6 +159,41 @@ def remove_distributor(slug: str) -> ResponseReturnValue:
     transact(db.session(), work)
     flash(_("Removed. Library orders of this edition now come to you."))
     return redirect(url_for("admin.setup_page"), code=303)
+
+
+@desk.post("/setup/distributors/<slug>/countries")
+def change_country_distributor(slug: str) -> ResponseReturnValue:
+    """Enter who supplies the libraries of one country, or that the shop itself does."""
+    session, edition, form = db.session(), _edition(slug), CountryDistributorForm(request.form, prefix=LOCAL)
+    edition_id = edition.id
+    if not form.validate():
+        return _distributor_page(edition, local=form), 422
+
+    def work(s: Session) -> None:
+        row = s.get(CountryDistributor, (edition_id, form.country.data))
+        if row is None:
+            row = CountryDistributor(edition_id=edition_id)
+            s.add(row)
+        form.populate_obj(row)
+
+    transact(session, work)
+    flash(_("Saved. It holds for what comes from now on."))
+    return redirect(url_for("admin.distributor_page", slug=slug), code=303)
+
+
+@desk.post("/setup/distributors/<slug>/countries/<country>/remove")
+def remove_country_distributor(slug: str, country: str) -> ResponseReturnValue:
+    """From now on the same holds there as everywhere."""
+    edition_id = _edition(slug).id
+
+    def work(s: Session) -> None:
+        row = s.get(CountryDistributor, (edition_id, country))
+        if row is not None:
+            s.delete(row)
+
+    transact(db.session(), work)
+    flash(_("Removed. The same holds there as everywhere else."))
+    return redirect(url_for("admin.distributor_page", slug=slug), code=303)
 
 
 def _edition(slug: str) -> Edition:

@@ -14,7 +14,7 @@ from shop.admin import reports
 from shop.admin.deadlines import dispatch_days, overdue_since, post_by
 from shop.admin.desk import desk
 from shop.admin.letters import not_delivered
-from shop.admin.libraries import WAITING
+from shop.admin.libraries import STATES, WAITING
 from shop.admin.money import UNCONFIRMED_REFUNDS, ownerless
 from shop.catalogue import offers
 from shop.catalogue.models import Edition, Status
@@ -117,6 +117,16 @@ def _tasks(session: Session) -> list[Task]:
             many(Withdrawal, Withdrawal.done_at.is_(None)),
             _("Withdrawals to deal with"),
             f"{url_for('admin.today')}#withdrawals",
+        ),
+        Task(
+            many(LibraryOrder, STATES["to_post"][1]),
+            _("Library orders to post"),
+            url_for("admin.library_list", state="to_post"),
+        ),
+        Task(
+            many(LibraryOrder, STATES["unpaid"][1]),
+            _("Unpaid invoices of libraries"),
+            url_for("admin.library_list", state="unpaid"),
         ),
         Task(many(Letter, not_delivered()), _("Letters not delivered"), url_for("admin.letter_list")),
         Task(

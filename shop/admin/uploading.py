@@ -24,7 +24,7 @@ from shop.content import attachments
 from shop.content.attachments import EVERY
 from shop.content.models import Entry, EntryKind
 from shop.database import transact
-from shop.extensions import db, now, settings
+from shop.extensions import ROOM, db, now, settings
 from shop.markets import LANGUAGES
 from shop.uploads import documents, keeping, pictures
 from shop.uploads.keeping import Prepared
@@ -33,11 +33,8 @@ from shop.uploads.refusals import NotTaken, Refusal
 
 BESIDE = 64 * 1024
 """Bytes that the words of a form may take beside its file."""
-ROOM = {
-    "admin.attach_file": documents.MOST_BYTES + BESIDE,
-    "admin.put_cover": pictures.MOST_BYTES + BESIDE,
-}
-"""How long a body may be that brings a file."""
+ROOM["admin.attach_file"] = documents.MOST_BYTES + BESIDE
+ROOM["admin.put_cover"] = pictures.MOST_BYTES + BESIDE
 
 REFUSALS = {
     Refusal.EMPTY: _l("Please choose a file; this one is empty or none was chosen."),

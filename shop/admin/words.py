@@ -9,10 +9,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
-from shop.admin import parcel_words
+from shop.admin import library_words, parcel_words
 from shop.admin.desk import locale
 from shop.letters.models import Kind, LetterState
-from shop.libraries.models import LibraryEvent, LibraryState, Request
 from shop.markets import write_money
 from shop.money import Currency, Money
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -191,6 +190,11 @@ LETTER = {
     Kind.ORDER_LINK: _l("Link to the order"),
     Kind.LIBRARY_ORDER: _l("Library order"),
     Kind.LIBRARY_ACKNOWLEDGED: _l("Acknowledgement to the library"),
+    Kind.LIBRARY_PAPER: _l("Paper to the library"),
+    Kind.LIBRARY_DUE: _l("Reminder of an invoice"),
+    Kind.LIBRARY_POSTED: _l("Parcel to the library posted"),
+    Kind.LIBRARY_REMINDER: _l("Reminder to the distributor"),
+    Kind.LIBRARY_ATTENTION: _l("To the shopkeeper: a library waits"),
     Kind.NEW_ORDER: _l("To the shopkeeper: order paid"),
     Kind.ATTENTION: _l("To the shopkeeper: something needs attention"),
     Kind.INVITATION: _l("Link to set a password"),
@@ -224,22 +228,6 @@ OUTCOME = {
     "stale": _l("asked again"),
 }
 
-LIBRARY = {
-    LibraryState.RECEIVED: _l("received"),
-    LibraryState.SENT: _l("sent to the distributor"),
-    LibraryState.ANSWERED: _l("answered"),
-    LibraryState.SUPPLIED: _l("supplied"),
-    LibraryState.CANNOT_SUPPLY: _l("cannot be supplied"),
-    LibraryState.CLOSED: _l("closed"),
-}
-
-REQUEST = {
-    Request.QUOTE: _l("a quotation"),
-    Request.PRO_FORMA: _l("a pro-forma invoice"),
-    Request.ORDER: _l("an order now"),
-    Request.AVAILABILITY: _l("whether it is available"),
-}
-
 MOVEMENT = {
     Movement.COUNT: _l("counted"),
     Movement.HOLD: _l("held for an order"),
@@ -252,6 +240,13 @@ MOVEMENT = {
     Movement.UNPOST: _l("has not left after all"),
 }
 
+LIBRARY, REQUEST, STAGE, PAPER = (
+    library_words.LIBRARY,
+    library_words.REQUEST,
+    library_words.STAGE,
+    library_words.PAPER,
+)
+library_state, library_event = library_words.library_state, library_words.library_event
 REPLACED, PARCEL, RETURN_END = parcel_words.REPLACED, parcel_words.PARCEL, parcel_words.RETURN_END
 
 ACTOR = {
@@ -396,23 +391,6 @@ def event(entry: TimelineEntry) -> str:
     )
 
 
-LIBRARY_EVENTS = {
-    "received": _l("The library asked."),
-    "routed": _l("It was sent to the distributor."),
-    "sent": _l("It was sent to the distributor."),
-    "answered": _l("It was answered."),
-    "supplied": _l("It was supplied."),
-    "cannot_supply": _l("It cannot be supplied."),
-    "closed": _l("It was closed."),
-}
-
-
-def library_event(entry: LibraryEvent) -> str:
-    """One event of a library order as a sentence."""
-    known = LIBRARY_EVENTS.get(entry.kind)
-    return str(known or _("Something else happened (%(kind)s).", kind=entry.kind))
-
-
 def library_actor(written: str) -> str:
-    """Who moved a library order; what the shop calls a buyer is the library here."""
+    """Who moved a library order; what the shop calls a buyer is the library here, and the distributor has a name."""
     return str(ACTOR["library"]) if written == "buyer" else written_actor(written)

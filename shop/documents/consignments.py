@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from babel.core import get_global
 
+from shop.libraries.models import LibraryOrder
+from shop.markets import MARKETS
 from shop.orders.models import Order, ParcelKind, Shipment
 from shop.trader import Trader
 
@@ -83,6 +85,27 @@ def _made(order: Order, kind: ParcelKind, copies: Mapping[int, int]) -> Consignm
         currency=order.currency.value,
         items=items,
         rest_follows=kind is ParcelKind.ORDER and order.is_partly_posted,
+    )
+
+
+def of_library(order: LibraryOrder, copies: int, unit: int, currency: str) -> Consignment:
+    """Copies that go to a library; its purchase order stands on every paper."""
+    edition = order.edition
+    lines = [order.institution, order.department, order.contact_name, *order.delivery_address.splitlines()]
+    item = Item(
+        edition.slug, edition.heading, edition.language, edition.isbn, copies, unit, edition.mailing_grams or 0
+    )
+    return Consignment(
+        number=order.ticket,
+        kind=ParcelKind.ORDER,
+        locale=MARKETS[order.market].locale,
+        address_lines=tuple(each for each in lines if each.strip()),
+        country=order.country,
+        phone=order.phone,
+        purchase_order=order.purchase_order,
+        note="",
+        currency=currency,
+        items=(item,),
     )
 
 

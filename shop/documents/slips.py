@@ -21,7 +21,7 @@ Names = Callable[[str, str], str]
 
 
 @cache
-def _words(locale: str) -> NullTranslations:
+def words(locale: str) -> NullTranslations:
     return Translations.load(ROOT / "translations", [locale])
 
 
@@ -70,7 +70,7 @@ def _item(item: Item, locales: list[str], names: Names) -> dict[str, Any]:
 
 
 def _headings(locale: str) -> dict[str, str]:
-    gettext = _words(locale).gettext
+    gettext = words(locale).gettext
     return {
         "slip": gettext("Packing slip"),
         "order": gettext("Order"),
@@ -86,7 +86,7 @@ def _headings(locale: str) -> dict[str, str]:
 
 def _remarks(parcel: Consignment, locale: str) -> list[str]:
     """Sentences about the parcel as a whole."""
-    gettext = _words(locale).gettext
+    gettext = words(locale).gettext
     said = []
     if parcel.kind is ParcelKind.REPLACEMENT:
         said.append(gettext("In place of copies that were lost or damaged; free of charge."))

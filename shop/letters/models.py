@@ -33,6 +33,11 @@ class Kind(enum.StrEnum):
     order_link                ``link:{…}``         number, url (whole)
     library_order             ``library:{id}``     see ``libraries.routing``
     library_acknowledged      ``library:{id}``     see ``libraries.routing``
+    library_reminder          ``library:{id}:{…}`` see ``libraries.routing``
+    library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
+    library_paper             ``paper:{id}``       see ``libraries.routing``, paper, attachments
+    library_due               ``paper:{id}:{…}``   see ``libraries.routing``, paper, overdue, attachments
+    library_posted            ``lparcel:{id}``     see ``libraries.desk.post``
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
     invitation                ``person:{id}:{…}``  name, inviter, path (secret), until, new (bool)
@@ -61,6 +66,15 @@ class Kind(enum.StrEnum):
     LIBRARY_ORDER = "library_order"
     """To the distributor (or, without one, the shopkeeper)."""
     LIBRARY_ACKNOWLEDGED = "library_acknowledged"
+    LIBRARY_REMINDER = "library_reminder"
+    """To the distributor: a library is still waiting."""
+    LIBRARY_PAPER = "library_paper"
+    """To the library: a quotation, a pro-forma, an invoice or a credit note."""
+    LIBRARY_DUE = "library_due"
+    """To the library: an invoice is due, or was."""
+    LIBRARY_POSTED = "library_posted"
+    LIBRARY_ATTENTION = "library_attention"
+    """To the shopkeeper: a library's order needs a person."""
     NEW_ORDER = "new_order"
     """To the shopkeeper: an order was paid."""
     ATTENTION = "attention"
@@ -75,7 +89,7 @@ class Kind(enum.StrEnum):
     """To somebody of the desk who wants to know whether letters arrive."""
 
 
-SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION, Kind.WITHDRAWAL_STATED)
+SHOPKEEPER = (Kind.NEW_ORDER, Kind.ATTENTION, Kind.WITHDRAWAL_STATED, Kind.LIBRARY_ATTENTION)
 
 
 class LetterState(enum.StrEnum):

@@ -34,7 +34,8 @@ POLICY = SMTP.clone(cte_type="7bit")
 
 
 class Renderer:
-    """Writes letters. ``romanise`` brings a Cyrillic title into Latin letters for catalogues.
+    """Writes letters. ``romanise`` brings a Cyrillic title into Latin letters for catalogues, ``attached`` answers
+    the bytes of a fact of a context's ``attachments`` (each with a ``name`` and a media ``type``).
 
     Each kind has ``letters/{kind}.txt`` with the blocks ``subject`` and ``body``, and ``letters/{kind}.html``
     with the block ``body``; ``letters/_frame.*`` is around them. Templates see the row's context and the
@@ -49,6 +50,7 @@ class Renderer:
         romanise: Callable[[str], str],
         templates: Path = ROOT / "templates",
         translations: Path = ROOT / "translations",
+        attached: Callable[[Mapping[str, Any]], bytes] | None = None,
     ) -> None:
         self._shop_url = shop_url.rstrip("/")
         self._name, address = parseaddr(mail_from)
@@ -56,6 +58,7 @@ class Renderer:
         self._romanise = romanise
         self._templates = templates
         self._translations = translations
+        self._attached = attached
         self._environments: dict[str, Environment] = {}
 
     def message_id(self, letter: Letter) -> str:
@@ -90,8 +93,17 @@ class Renderer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(wrapped(text), subtype="plain", charset="utf-8")
         message.add_alternative(html, subtype="html", charset="utf-8")
+        for fact in (each for letter in letters for each in letter.context.get("attachments", ())):
+            self._attach(message, fact)
+        # Last, since attachments put what describes the content so far into a part.
         message["Content-Language"] = frame["lang"]
         return message
+
+    def _attach(self, message: EmailMessage, fact: Mapping[str, Any]) -> None:
+        if self._attached is None:
+            raise LookupError("there is nothing to attach files from")
+        main, _slash, sub = str(fact["type"]).partition("/")
+        message.add_attachment(self._attached(fact), maintype=main, subtype=sub, filename=_one_line(fact["name"]))
 
     def _part(self, environment: Environment, letter: Letter) -> dict[str, str]:
         name, context = f"letters/{letter.kind}", dict(letter.context)

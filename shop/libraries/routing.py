@@ -18,11 +18,13 @@ from shop.database import add_once, lock
 from shop.errors import WrongState
 from shop.letters import outbox
 from shop.letters.models import Kind
+from shop.libraries import duplicates, files, links
 from shop.libraries.models import LibraryEvent, LibraryOrder, LibraryState, Request
+from shop.libraries.reminding import after, rules
 from shop.markets import Market
 from shop.orders.numbers import new_number, read_number
 from shop.orders.timeline import BUYER, SYSTEM, Actor
-from shop.trader import Distributor, distributor, trader
+from shop.trader import Supplier, distributor, of_country, trader
 
 PREFIX = "LB-"
 
@@ -65,6 +67,8 @@ class Enquiry:
     deadline: date | None = None
     marc_wanted: bool = False
     notes: str = ""
+    file_digest: str = ""
+    """SHA-256 of the purchase order that came as a file."""
     attempt: str
     """The form's random mark: the same mark with the same content is the same order."""
 
@@ -74,52 +78,83 @@ class Enquiry:
 
 
 def place(
-    session: Session, enquiry: Enquiry, market: Market, now: datetime, *, confirmed_only: bool = False
+    session: Session,
+    enquiry: Enquiry,
+    market: Market,
+    now: datetime,
+    *,
+    confirmed_only: bool = False,
+    file_key: str = "",
 ) -> LibraryOrder:
     """Keep a library's order and owe the letters that follow from it; the same enquiry gives the same order.
 
-    ``confirmed_only`` makes an unconfirmed distributor count as none. Raises ``LookupError`` for an edition that
-    is not kept.
+    ``confirmed_only`` makes an unconfirmed distributor count as none. ``file_key`` names a file that was stored
+    before. One purchase order about one edition from one e-mail domain is one piece of work: a second ticket with it
+    is joined to the first, and whoever supplies hears of it only if something differs. Raises ``LookupError`` for an
+    edition that is not kept.
     """
     edition = offers.edition(session, enquiry.edition)
     if edition is None:
         raise LookupError(enquiry.edition)
-    supplier = supplier_of(session, edition, confirmed_only=confirmed_only)
+    supplier = supplier_of(session, edition, enquiry.country, confirmed_only=confirmed_only)
     submission = enquiry.digest()
     added = _keep(session, enquiry, edition, market, submission, supplier, now)
     order = session.scalars(select(LibraryOrder).where(LibraryOrder.submission == submission)).one()
     if not added:
         return order
-    _note(session, order, "received", BUYER, now)
-    cause, facts = f"library:{order.id}", enquiry_facts(session, order, supplier)
-    if supplier:
-        outbox.owe(
-            session,
-            Kind.LIBRARY_ORDER,
-            cause,
-            supplier.email,
-            outbox.locale_of(supplier.language),
-            facts,
-            now,
-            library_order_id=order.id,
-            reply_to=order.email,
-        )
-        _note(session, order, "routed", SYSTEM, now, supplier.name)
+    if file_key:
+        files.attach(session, file_key, order)
+    write_down(session, order, "received", BUYER, now)
+    if order.joined_to is not None:
+        write_down(session, order, "joined", SYSTEM, now, order.joined_to.ticket)
+        write_down(session, order.joined_to, "joined_by", SYSTEM, now, order.ticket)
+        order.supplier_name, order.routed_to = order.joined_to.supplier_name, order.joined_to.routed_to
+        if _differs(order, order.joined_to):
+            _write_to_supplier(session, order, order.joined_to, now)
     else:
-        outbox.owe_shopkeepers(
-            session, Kind.LIBRARY_ORDER, cause, facts, now, library_order_id=order.id, reply_to=order.email
-        )
+        _write_to_supplier(session, order, order, now)
     outbox.owe(
         session,
         Kind.LIBRARY_ACKNOWLEDGED,
-        cause,
+        f"library:{order.id}",
         order.email,
         market.locale,
-        facts,
+        enquiry_facts(session, order),
         now,
         library_order_id=order.id,
     )
     return order
+
+
+def _write_to_supplier(session: Session, order: LibraryOrder, work: LibraryOrder, now: datetime) -> None:
+    """Owe the letter about an order to whoever does the work: the distributor of that ticket, or the shopkeeper."""
+    cause, facts = f"library:{order.id}", enquiry_facts(session, order)
+    if work.routed_to:
+        path = links.open_link(session, work, now)
+        outbox.owe(
+            session,
+            Kind.LIBRARY_ORDER,
+            cause,
+            work.routed_to,
+            outbox.locale_of(work.supplier_language),
+            facts | {"answer_path": path, "attachments": [files.facts(each) for each in order.files]},
+            now,
+            library_order_id=order.id,
+            reply_to=order.email,
+        )
+        write_down(session, order, "routed", SYSTEM, now, work.supplier_name)
+    else:
+        outbox.owe_shopkeepers(
+            session, Kind.LIBRARY_ORDER, cause, facts, now, library_order_id=order.id, reply_to=order.email
+        )
+
+
+def _differs(order: LibraryOrder, first: LibraryOrder) -> bool:
+    """Whether a repeated order says something that matters to whoever supplies it."""
+    told = (*TYPED, "quantity", "request", "deadline")
+    return bool(order.files) or any(
+        getattr(order, name) != getattr(first, name) for name in told if name not in ("contact_name", "email")
+    )
 
 
 def known(session: Session, enquiry: Enquiry) -> LibraryOrder | None:
@@ -127,8 +162,14 @@ def known(session: Session, enquiry: Enquiry) -> LibraryOrder | None:
     return session.scalar(select(LibraryOrder).where(LibraryOrder.submission == enquiry.digest()))
 
 
-def supplier_of(session: Session, edition: Edition, *, confirmed_only: bool) -> Distributor | None:
-    """Who supplies an edition to libraries; ``None`` when it is the shop itself."""
+def supplier_of(session: Session, edition: Edition, country: str = "", *, confirmed_only: bool) -> Supplier | None:
+    """Who supplies an edition to a country's libraries; ``None`` when it is the shop itself.
+
+    What was entered for one country goes before what holds everywhere.
+    """
+    local = of_country(session, edition.id, country) if country else None
+    if local is not None:
+        return local if local.email else None
     found = distributor(session, edition.id)
     if found is None or not confirmed_only:
         return found
@@ -143,7 +184,10 @@ def supplier_of(session: Session, edition: Edition, *, confirmed_only: bool) -> 
 def move(
     session: Session, order_id: int, state: LibraryState, actor: Actor, detail: str, now: datetime
 ) -> LibraryOrder:
-    """Bring a library order into another state, with a line of text; raises ``WrongState`` for a move not kept."""
+    """Bring a library order into another state, with a line of text; raises ``WrongState`` for a move not kept.
+
+    Nobody is reminded any more of what has been answered; a closed ticket's links end, and nothing is joined to it.
+    """
     order = lock(session, LibraryOrder, order_id)
     if order is None:
         raise LookupError(order_id)
@@ -151,8 +195,14 @@ def move(
         return order
     if state not in MOVES[order.state]:
         raise WrongState(f"{state.value} does not follow {order.state.value}")
+    if state is LibraryState.CLOSED and (order.held or order.allocated):
+        raise WrongState(f"{order.ticket} has copies")
     order.state = state
-    _note(session, order, state.value, actor, now, detail)
+    order.chase_at = None
+    if state is LibraryState.CLOSED:
+        order.joins_by = None
+        links.end_links(session, order.id, now)
+    write_down(session, order, state.value, actor, now, detail)
     return order
 
 
@@ -166,8 +216,10 @@ def by_ticket(session: Session, typed: str) -> LibraryOrder | None:
     return session.scalar(select(LibraryOrder).where(LibraryOrder.ticket == ticket)) if ticket else None
 
 
-def enquiry_facts(session: Session, order: LibraryOrder, supplier: Distributor | None) -> dict[str, Any]:
+def enquiry_facts(session: Session, order: LibraryOrder) -> dict[str, Any]:
     """All that the letters about a library order are written from, as JSON; inside a writing transaction."""
+    known = distributor(session, order.edition_id) if order.routed_to else None
+    phone = known.phone if known is not None and known.email == order.routed_to else ""
     seller, edition = trader(session), order.edition
     return {
         "ticket": order.ticket,
@@ -186,9 +238,11 @@ def enquiry_facts(session: Session, order: LibraryOrder, supplier: Distributor |
         "quantity": order.quantity,
         **{name: getattr(order, name) for name in TYPED},
         "deadline": order.deadline.isoformat() if order.deadline else None,
-        "supplier": {"name": supplier.name, "email": supplier.email, "phone": supplier.phone}
-        if supplier
+        "supplier": {"name": order.supplier_name, "email": order.routed_to, "phone": phone}
+        if order.routed_to
         else None,
+        "joined_to": order.joined_to.ticket if order.joined_to is not None else "",
+        "files": [each.name for each in order.files],
         "trader": {
             "name": seller.name,
             "address": seller.address,
@@ -212,7 +266,7 @@ def _keep(
     edition: Edition,
     market: Market,
     submission: str,
-    supplier: Distributor | None,
+    supplier: Supplier | None,
     now: datetime,
 ) -> bool:
     """Write the row; ``False`` when it was there already."""
@@ -220,24 +274,62 @@ def _keep(
         **{name: getattr(enquiry, name) for name in TYPED},
         "market": market.slug,
         "submission": submission,
-        "state": LibraryState.SENT if supplier else LibraryState.RECEIVED,
         "placed_at": now,
         "edition_id": edition.id,
         "quantity": enquiry.quantity,
         "request": enquiry.request,
         "deadline": enquiry.deadline,
         "consent_at": now,
-        "routed_to": supplier.email if supplier else "",
+        "chased": 0,
     }
     known = select(LibraryOrder.id).where(LibraryOrder.submission == submission)
+    joins_by = duplicates.key(enquiry, edition.id)
     while session.scalar(known) is None:
-        # A ticket that is taken already, however unlikely, is drawn again.
-        if add_once(session, LibraryOrder, ticket=new_number(PREFIX), token=secrets.token_urlsafe(32), **values):
+        # A ticket that is taken already, however unlikely, is drawn again; a rival with this purchase order is found.
+        names = {"ticket": new_number(PREFIX), "token": secrets.token_urlsafe(32)}
+        again = duplicates.first(session, joins_by)
+        if again is not None:
+            route = {"state": LibraryState.CLOSED, "joined_to_id": again.id}
+        else:
+            like = duplicates.resembled(session, enquiry, edition.id, now)
+            route = {
+                "joins_by": joins_by,
+                "resembles_id": like.id if like else None,
+                **_route(session, supplier, now),
+            }
+        if add_once(session, LibraryOrder, **names, **values, **BLANK | route):
             return True
     return False
 
 
-def _note(session: Session, order: LibraryOrder, kind: str, actor: Actor, now: datetime, detail: str = "") -> None:
+BLANK: dict[str, Any] = {
+    "joins_by": None,
+    "joined_to_id": None,
+    "resembles_id": None,
+    "chase_at": None,
+    "routed_to": "",
+    "supplier_name": "",
+    "supplier_language": "",
+}
+
+
+def _route(session: Session, supplier: Supplier | None, now: datetime) -> dict[str, Any]:
+    """Where a new ticket goes."""
+    if supplier is None:
+        return {"state": LibraryState.RECEIVED}
+    return {
+        "state": LibraryState.SENT,
+        "routed_to": supplier.email,
+        "supplier_name": supplier.name,
+        "supplier_language": supplier.language,
+        "chase_at": after(now, rules(session).remind_days),
+    }
+
+
+def write_down(
+    session: Session, order: LibraryOrder, kind: str, actor: Actor, now: datetime, detail: str = ""
+) -> None:
+    """Add a line to what happened to a library order."""
     session.add(LibraryEvent(library_order_id=order.id, at=now, actor=str(actor), kind=kind, detail=detail))
     session.flush()
     session.expire(order, ["events"])

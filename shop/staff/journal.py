@@ -27,10 +27,12 @@ LONGEST_SUBJECT = 200
 TOLD: dict[str, frozenset[str] | None] = {
     "admin": frozenset({"name", "email", "role", "language", "active", "notified"}),
     "contributor": None,
+    "country_distributor": None,
     "desk_rules": None,
     "distributor": None,
     "edition": None,
     "edition_text": None,
+    "library_rules": None,
     "not_sent": None,
     "page_text": None,
     "postage_band": None,
@@ -40,6 +42,7 @@ TOLD: dict[str, frozenset[str] | None] = {
     "subject": None,
     "trader": None,
     "unconfirmed": None,
+    "vendor": None,
     "zone_country": None,
 }
 """Tables whose values may be told, and which of their fields (``None``: all). Everything else stays unsaid."""

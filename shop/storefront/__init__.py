@@ -10,10 +10,12 @@ from shop.storefront import (
     addresses,
     assets,
     caching,
+    distributor,
     errors,
     feeds,
     filters,
     libraries,
+    library_papers,
     media,
     order_pages,
     ordering,
@@ -38,6 +40,7 @@ def init_app(app: Flask) -> None:
     media.init_app(app)
     records.init_app(app)
     feeds.init_app(app)
+    distributor.init_app(app)
     blueprint = Blueprint("storefront", __name__, url_prefix="/<market:market>")
     blueprint.url_value_preprocessor(addresses.take_market)
     pages.register(blueprint)
@@ -46,4 +49,5 @@ def init_app(app: Flask) -> None:
     libraries.register(blueprint)
     recommending.register(blueprint)
     withdrawing.register(blueprint)
+    library_papers.register(blueprint)
     app.register_blueprint(blueprint)

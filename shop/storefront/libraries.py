@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
@@ -18,21 +18,25 @@ from shop.catalogue import offers
 from shop.catalogue.models import Edition
 from shop.database import transact
 from shop.errors import TooMany
-from shop.extensions import db, now, settings
-from shop.libraries import routing
-from shop.libraries.models import LibraryOrder, LibraryState
+from shop.extensions import ROOM, db, now, settings
+from shop.libraries import files, papers, routing
+from shop.libraries.files import NotTaken
+from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
+from shop.storefront.library_papers import has_vendor_paper
 from shop.storefront.order_pages import hidden
-from shop.trader import distributor
+from shop.trader import of_countries
 
 WINDOW = timedelta(minutes=10)
 POSTS_AT_ONCE = 10
 POST_EVERY = timedelta(minutes=1)
 """A university has one address: whoever posts much is slowed, and the next reader need not wait for long."""
 ORDERS_TOGETHER = 200
+FILES_TOGETHER = 200
+FILE, KEPT = "purchase_order_file", "purchase_order_kept"
 LETTERS_TO_ONE = 10
 TRAP = "website"
 """A field that no person sees: whoever fills it in is a machine."""
@@ -62,8 +66,19 @@ STATES: dict[LibraryState, Words] = {
 }
 
 
+REFUSED_FILES: dict[str, LazyString] = {
+    "kind": _l("Please send the purchase order as PDF, PNG or JPEG."),
+    "size": _l("This file is too large: at most 4 MB, please."),
+    "empty": _l("This file is empty."),
+    "room": _l("Files cannot be taken just now. Please send the request without it, and the file by e-mail."),
+}
+
+
 def register(blueprint: Blueprint) -> None:
     """Put the library pages on the market's blueprint."""
+    ROOM["storefront.ask_library"] = (
+        4 * files.MOST_BYTES
+    )  # what is only a little too large is told so beside its field
     blueprint.add_url_rule("/libraries", "libraries", show_form, methods=["GET"])
     blueprint.add_url_rule("/libraries", "ask_library", take_enquiry, methods=["POST"])
     blueprint.add_url_rule("/libraries/<token>", "library_page", show_enquiry, methods=["GET"])
@@ -89,9 +104,13 @@ def take_enquiry() -> Answer:
         transact(session, lambda s: throttle.pace(s, f"library:{visitor}", POSTS_AT_ONCE, POST_EVERY, at))
         if typed.get(TRAP):
             return redirect(url_for("storefront.library_page", token=NOWHERE), 303)
-        if not form.validate():
-            return render(form, offers.editions(session), attempt, 400)
+        file, refused = take_file(session)
+        if not form.validate() or refused:
+            return render(form, offers.editions(session), attempt, 400, file=file, refused=refused)
         enquiry, market, confirmed_only = form.enquiry(attempt), g.market, settings().production
+        key = ""
+        if file is not None:
+            enquiry, key = replace(enquiry, file_digest=file.digest), file.key
         reader = hashlib.sha256(enquiry.email.casefold().encode()).hexdigest()
 
         def work(s: Session) -> str:
@@ -99,15 +118,36 @@ def take_enquiry() -> Answer:
             if known is None:
                 throttle.spend(s, "library:all", ORDERS_TOGETHER, WINDOW, at)
                 throttle.spend(s, f"library:to:{reader}", LETTERS_TO_ONE, WINDOW, at)
-                known = routing.place(s, enquiry, market, at, confirmed_only=confirmed_only)
+                known = routing.place(s, enquiry, market, at, confirmed_only=confirmed_only, file_key=key)
             return known.token
 
         token = transact(session, work)
     except TooMany as error:
-        answer = render(form, offers.editions(session), attempt, 429, too_many=True)
+        answer = render(form, offers.editions(session), attempt, 429, too_many=True, file=kept_file(session))
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     return redirect(url_for("storefront.library_page", token=token), 303)
+
+
+def take_file(session: Session) -> tuple[LibraryFile | None, str]:
+    """The purchase order that was sent now, or with this form before; and why one was not taken."""
+    sent, at = request.files.get(FILE), now()
+    if sent is None or not sent.filename:
+        return kept_file(session), ""
+    name, body = sent.filename, sent.read(files.MOST_BYTES + 1)
+    sent.close()  # what is large lies in a file of the system's
+    try:
+        transact(session, lambda s: throttle.spend(s, "library:files", FILES_TOGETHER, WINDOW, at))
+        key = files.store(settings().instance_path, body)
+        transact(session, files.note, key, name, body, at)
+    except NotTaken as error:
+        return None, error.reason
+    return files.unattached(session, key), ""
+
+
+def kept_file(session: Session) -> LibraryFile | None:
+    """The file that came with an earlier try of this form."""
+    return files.unattached(session, request.form.get(KEPT, ""))
 
 
 def show_enquiry(token: str) -> Answer:
@@ -126,18 +166,12 @@ def show_enquiry(token: str) -> Answer:
             words=STATES[order.state],
             request_words=REQUESTS[order.request],
             edition_text=order.edition.text_in(g.market.language),
-            supplier=supplier_name(session, order),
+            papers=[each for each in papers.of_order(session, order.id) if each.data],
+            vendor=has_vendor_paper(session, order),
+            supplier=order.supplier_name or order.routed_to,
             noindex=True,
         )
     )
-
-
-def supplier_name(session: Session, order: LibraryOrder) -> str:
-    """Who was written to; empty when it is the shop itself."""
-    named = distributor(session, order.edition_id)
-    if named is not None and named.email == order.routed_to:
-        return named.name
-    return order.routed_to
 
 
 def make_form(editions: list[Edition], typed: MultiDict[str, str] | None) -> LibraryForm:
@@ -146,16 +180,29 @@ def make_form(editions: list[Edition], typed: MultiDict[str, str] | None) -> Lib
 
 
 def render(
-    form: LibraryForm, editions: list[Edition], attempt: str, status: int, *, too_many: bool = False
+    form: LibraryForm,
+    editions: list[Edition],
+    attempt: str,
+    status: int,
+    *,
+    too_many: bool = False,
+    file: LibraryFile | None = None,
+    refused: str = "",
 ) -> Response:
     """The form with everything that was typed, and what is wrong beside each field."""
     session, production = db.session(), settings().production
-    bad = {field.name: str(field.errors[0]) for field in form if field.errors}
+    bad = {}
+    for field in form:
+        if field.errors:
+            bad[field.name] = str(field.errors[0])
+        if field.name == "purchase_order" and refused:
+            bad[FILE] = str(REFUSED_FILES[refused])
     suppliers = {
         each.slug: found.name
         for each in editions
         if (found := routing.supplier_of(session, each, confirmed_only=production))
     }
+    locally = {each.slug: of_countries(session, each.id) for each in editions}
     if too_many:
         bad = {}
     page = render_template(
@@ -167,19 +214,23 @@ def render(
         trap=TRAP,
         editions=editions,
         suppliers=suppliers,
+        locally=locally,
+        file=file,
         requests=REQUESTS,
         countries=by_name(COUNTRIES, locale()),
         currencies=list(Currency),
-        consent_words=consent_words(editions, suppliers),
+        consent_words=consent_words(
+            {*suppliers.values(), *(each.name for found in locally.values() for each in found if each.email)}
+        ),
     )
     response = hidden(page, status)
     del response.headers["X-Robots-Tag"]
     return response
 
 
-def consent_words(editions: list[Edition], suppliers: dict[str, str]) -> str:
+def consent_words(suppliers: set[str]) -> str:
     """Who gets the data, by name."""
-    names = sorted(set(suppliers.values()))
+    names = sorted(suppliers)
     months = settings().library_months
     alone: str = ngettext(
         "I agree that the shop keeps these details for %(num)d month in order to answer this request.",

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request, url_for
 from flask_babel import lazy_gettext as _l
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from wtforms import EmailField, Form, StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from shop import throttle
 from shop.database import transact
+from shop.documents import library_papers, receipts
 from shop.errors import GatewayError
 from shop.extensions import db, gateway, now, settings
 from shop.letters import outbox
@@ -22,7 +23,7 @@ from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts, settling
-from shop.payments.models import Payment, Refund, RefundState
+from shop.payments.models import Payment, PaymentRole, Refund, RefundState
 from shop.storefront.order_form import once, one_line
 from shop.storefront.ordering import Answer, lead_to_payment
 from shop.storefront.wording import STATES, Standing, state_of
@@ -31,6 +32,7 @@ LINKS_AT_ONCE = 10
 LINK_EVERY = timedelta(minutes=1)
 """So often one address may ask; many readers may share it, so it is slowed and never closed."""
 UNSETTLED = (PaymentState.AWAITING, PaymentState.PROCESSING)
+PAID = (PaymentState.PAID, PaymentState.PART_REFUNDED, PaymentState.REFUNDED)
 UNPAID = (Standing.TO_PAY, Standing.CONFIRMING)
 SHOWN_REFUNDS = (RefundState.OWED, RefundState.PENDING, RefundState.SUCCEEDED)
 
@@ -59,6 +61,7 @@ def register(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/orders", "orders", ask_link, methods=["GET"])
     blueprint.add_url_rule("/orders", "send_link", send_link, methods=["POST"])
     blueprint.add_url_rule("/orders/<token>", "order_page", show_order, methods=["GET"])
+    blueprint.add_url_rule("/orders/<token>/receipt.pdf", "receipt", show_receipt, methods=["GET"])
     blueprint.add_url_rule("/orders/<token>/pay", "pay", go_on_paying, methods=["POST"])
     blueprint.add_url_rule("/orders/<token>/cancel", "cancel", cancel_order, methods=["POST"])
 
@@ -77,6 +80,35 @@ def hidden(page: str, status: int = 200) -> Response:
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["Referrer-Policy"] = "same-origin"
     return response
+
+
+def hidden_file(body: bytes, name: str) -> Response:
+    """A PDF that nobody else may keep, list or learn the address of."""
+    response = make_response(body)
+    response.mimetype = "application/pdf"
+    response.headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def show_receipt(token: str) -> Answer:
+    """What was paid for, as a PDF, once it was."""
+    session = db.session()
+    order = find(session, token)
+    if order.payment_state not in PAID or order.buyer.erased_at is not None:
+        abort(404)
+    back = (
+        select(func.sum(Refund.amount))
+        .join(Payment)
+        .where(
+            Payment.order_id == order.id,
+            Payment.role == PaymentRole.ORDER,
+            Refund.state == RefundState.SUCCEEDED,
+        )
+    )
+    facts = receipts.facts(session, order, session.scalar(back) or 0)
+    return hidden_file(library_papers.paper(facts), f"receipt-{order.number}")
 
 
 def show_order(token: str) -> Answer:
@@ -108,6 +140,7 @@ def show_order(token: str) -> Answer:
             may_pay=state in UNPAID and not order.needs_attention and not (returned and not answered),
             may_cancel=state in (*UNPAID, Standing.SHORT),
             over=order.payment_state in placing.OVER,
+            receipt=order.payment_state in PAID and order.buyer.erased_at is None,
             again={**{line.slug: line.quantity for line in order.lines}, "country": order.country},
             noindex=True,
         )

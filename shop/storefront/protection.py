@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, abort, request, session
 
-from shop.extensions import settings
+from shop.extensions import ROOM, settings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_GUARD = ("/stripe/webhook",)  # carries a signature instead
@@ -20,10 +20,6 @@ FORM, FILES = "application/x-www-form-urlencoded", "multipart/form-data"
 HSTS = "max-age=31536000"
 DRAINED = 4 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
-
-
-ROOM: dict[str, int] = {}
-"""Endpoints that take files, and how long a body may be there (bytes); what they take is for their modules to say."""
 
 
 def init_app(app: Flask) -> None:
