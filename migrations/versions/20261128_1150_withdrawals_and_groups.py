@@ -100,7 +100,7 @@ def downgrade():
     constrain("letter", "kind", LETTERS)
     constrain("concern", "worry", WORRIES)
     with op.batch_alter_table("entry", schema=None) as batch_op:
-        batch_op.drop_constraint("ck_entry_articlegroup", type_="check")
+        batch_op.drop_constraint(batch_op.f("ck_entry_articlegroup"), type_="check")
         batch_op.drop_column("group")
     with op.batch_alter_table("entry_text", schema=None) as batch_op:
         batch_op.drop_column("quotation")

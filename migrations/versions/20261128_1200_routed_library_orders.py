@@ -63,7 +63,9 @@ def upgrade():
         sa.Column("tell_days", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_library_rules")),
     )
-    # Written out, because SQLite would make the table anew, and other tables refer to it.
+    # Written out, because SQLite would make the table anew, and other tables refer to it. It also keeps some columns
+    # when the migration is taken back.
+    there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("library_order")}
     for column in (
         "seen_at {moment}",
         "supplier_name VARCHAR(200) DEFAULT '' NOT NULL",
@@ -75,7 +77,8 @@ def upgrade():
         "chased INTEGER DEFAULT 0 NOT NULL",
     ):
         moment = "DATETIME" if op.get_bind().dialect.name == "sqlite" else "TIMESTAMP WITH TIME ZONE"
-        op.execute(f"ALTER TABLE library_order ADD COLUMN {column.format(moment=moment)}")
+        if column.partition(" ")[0] not in there:
+            op.execute(f"ALTER TABLE library_order ADD COLUMN {column.format(moment=moment)}")
     op.create_index(op.f("ix_library_order_chase_at"), "library_order", ["chase_at"], unique=False)
     op.create_index(op.f("ix_library_order_joins_by"), "library_order", ["joins_by"], unique=True)
     op.create_table(

@@ -50,8 +50,14 @@ def enum_of(names, name):
     return sa.Enum(*names, name=name, native_enum=False, create_constraint=True, length=40)
 
 
+def columns_of(table):
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
 def upgrade():
-    # Written out, because SQLite would make the tables anew, and other tables refer to them.
+    # Written out, because SQLite would make the tables anew, and other tables refer to them. It also keeps some of
+    # them when the migration is taken back.
+    there = {table: columns_of(table) for table in ("library_order", "stock_movement", "library_rules")}
     for table, column in (
         (
             "library_order",
@@ -75,7 +81,8 @@ def upgrade():
         ("library_rules", "before_due_days INTEGER DEFAULT 5 NOT NULL"),
         ("library_rules", "after_due_days INTEGER DEFAULT 7 NOT NULL"),
     ):
-        op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        if column.partition(" ")[0] not in there[table]:
+            op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
     op.create_index(
         op.f("ix_stock_movement_library_order_id"), "stock_movement", ["library_order_id"], unique=False
     )

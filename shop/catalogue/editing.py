@@ -118,6 +118,8 @@ def revise(
     changed = changes.record(session, subject(slug), before, facts(edition), actor, now)
     if changed:
         version.rise(session)
+    else:
+        session.rollback()  # the same was written anew, which is no reason to make pages anew
     return changed
 
 

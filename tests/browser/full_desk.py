@@ -51,20 +51,20 @@ def furnish(shop: LiveShop) -> None:
         _doubts_and_messages(session, at)
         _content(session, shop, at)
     _orders(shop, at)
-    form = shop.page("/en-gb/libraries").form("institution")
     library = {"institution": "University of Somewhere", "contact_name": "Olga", "email": "lib@uni.example"}
-    shop.submit(
-        form,
-        **library,
-        edition="russian",
-        quantity="2",
-        request="order",
-        consent="yes",
-        country="GB",
-        delivery_address="Library\nSomewhere",
-        payment_route="bank transfer",
-        currency="GBP",
-    )
+    for edition in ("russian", "paperback"):
+        shop.submit(
+            shop.page("/en-gb/libraries").form("institution"),
+            **library,
+            edition=edition,
+            quantity="2",
+            request="order",
+            consent="yes",
+            country="GB",
+            delivery_address="Library\nSomewhere",
+            payment_route="bank transfer",
+            currency="GBP",
+        )
 
 
 def _doubts_and_messages(session: Session, at: datetime) -> None:
@@ -142,7 +142,17 @@ def addresses(shop: LiveShop) -> Iterator[str]:
         *("orders", "orders?state=to_post&tick=all", "orders?q=nobody", "orders?country=GB&note=yes", "packing"),
         *("packing?ticked=all", "packing/carrier", "people", "reports", "setup", "setup?letter=ABCDEFGH"),
         *("setup/distributors/paperback", "setup/distributors/russian", "setup/postage", "setup/prices"),
-        *("setup/trader", "statements", "stock", "no/such/page", "orders/RR-00000000", "content/pages/returns"),
+        *(
+            "libraries/rules",
+            "setup/vendor",
+            "withdrawals",
+            "setup/trader",
+            "statements",
+            "stock",
+            "no/such/page",
+            "orders/RR-00000000",
+            "content/pages/returns",
+        ),
     )
     for kind in EntryKind:
         yield from (f"content/{kind.value}", f"content/{kind.value}/new")
@@ -151,7 +161,8 @@ def addresses(shop: LiveShop) -> Iterator[str]:
             yield f"content/entries/{entry.id}"
             if entry.kind in (EntryKind.PHOTO, EntryKind.DOWNLOAD):
                 yield f"content/entries/{entry.id}/files/all"
-        yield from (f"libraries/{row.ticket}" for row in session.scalars(select(LibraryOrder)))
+        for row in session.scalars(select(LibraryOrder)):
+            yield from (f"libraries/{row.ticket}", f"libraries/{row.ticket}/desk")
         yield from (f"people/{row.id}" for row in session.scalars(select(Admin)))
         for order in _telling(session):
             yield f"orders/{order.number}"

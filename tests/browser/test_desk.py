@@ -16,9 +16,12 @@ from tests.conftest import opened, settings_for
 from tests.factories import PASSWORD
 from tests.live_shop import LiveShop
 
-# Every two of language, colours and width meet once.
-LOOKS = [("en", "light", 1280), ("en", "dark", 320), ("ru", "light", 320), ("ru", "dark", 1280)]
-FILES = ("export_orders", "evidence", "order_papers", "parcel_papers", "statement_file", "upload_preview")
+# Each language, each colours and each width once.
+LOOKS = [("en", "dark", 320), ("ru", "light", 1280)]
+FILES = (
+    *("export_orders", "evidence", "order_papers", "parcel_papers", "statement_file", "upload_preview"),
+    *("export_libraries", "library_file", "library_paper", "library_parcel_paper", "library_vendor_paper"),
+)
 OUTSIDE = ("sign_in", "invitation")
 """Pages before the sign-in, which have a test of their own."""
 

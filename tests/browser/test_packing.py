@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
@@ -13,6 +14,8 @@ from shop.orders.models import Order
 from tests.live_shop import LiveShop
 from tests.test_races import buy, order_of, order_page
 
+# What keys do does not depend on the database.
+pytestmark = pytest.mark.parametrize("_live_shop", ["sqlite"], indirect=True, scope="session")
 TEN = 10
 MOST_STOPS = 600  # of the Tab key, on a table of fifty parcels
 

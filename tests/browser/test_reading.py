@@ -11,6 +11,9 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Strangers
 from tests.live_shop import LiveShop
 
+# What a page looks like does not depend on the database.
+pytestmark = pytest.mark.parametrize("_live_shop", ["sqlite"], indirect=True, scope="session")
+
 PAGES = (
     *(
         f"/{market}/{path}"
