@@ -347,6 +347,9 @@ def test_no_text_column_is_forgotten():
             "payment_route",
             "currency",
             "routed_to",
+            "supplier_name",
+            "supplier_language",
+            "joins_by",  # a digest, and emptied
         },
     }
     known = {

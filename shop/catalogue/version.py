@@ -71,6 +71,8 @@ class Watch:
             info[DONE] = True
 
     def _forget(self, connection: Connection) -> None:
+        if connection.invalidated:
+            return  # it broke, and what was known of it is gone with it
         connection.info.pop(WRITTEN, None)
         connection.info.pop(RISEN, None)
 
