@@ -104,7 +104,7 @@ def drain(response: Response) -> Response:
 def add_headers(response: Response) -> Response:
     origins = " ".join(("'self'", *settings().checkout_origins))
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
         f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
     )
     headers = response.headers
