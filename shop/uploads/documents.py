@@ -79,7 +79,7 @@ def _packed(data: bytes) -> str:
             if archive.testzip() is not None:  # every checksum; no member unpacks to more than it says
                 raise NotTaken(Refusal.DAMAGED)
             media_type = _kind(archive, members)
-    # Python's zipfile raises NotImplementedError for a way of packing that it does not know, RuntimeError for a password.
+    # zipfile raises NotImplementedError for a way of packing that it does not know, RuntimeError for a password.
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise NotTaken(Refusal.DAMAGED) from error
     names = [each.filename for each in members]
