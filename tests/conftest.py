@@ -125,9 +125,8 @@ def new_database(
         if reason := os.environ.get("TEST_NO_POSTGRES"):
             if os.environ.get("CI"):
                 pytest.fail(reason)
-            pytest.skip(
-                reason
-            )  # no server is to be had here; what is left runs on SQLite, and under CI it is a failure
+            # Where no server is to be had the rest runs on SQLite.
+            pytest.skip(reason)
         strict = STRICT if kind == "serializable" else ""
         return create(os.environ["TEST_POSTGRES"], f"{name}_{kind}_{worker_id}") + strict
 
