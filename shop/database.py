@@ -26,6 +26,9 @@ from sqlalchemy import (
     bindparam,
     event,
     inspect,
+    select,
+    true,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -34,6 +37,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeDecorator
+
+from shop import gathering
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +59,8 @@ DOUBTS = 3
 LONGEST_TURN = 5.0  # seconds
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
 UNIQUE_VIOLATION = "23505"
+AT_ONCE = 20
+"""Rows in one statement."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -196,7 +203,7 @@ def transact(session: Session, work: Callable[Concatenate[Session, P], T], *args
                 result = work(session, *args, **kwargs)
                 session.flush()
                 ending = True
-                session.commit()
+                gathering.commit(session)
             except DBAPIError as error:
                 session.rollback()
                 if attempt + 1 == TRIES:
@@ -279,6 +286,12 @@ def run(session: Session, statement: Executable, values: Any = None) -> CursorRe
     """
     if session.autoflush and (session.new or session.dirty or session.deleted):
         session.flush()
+    gathering.send(session)
+    return session.connection().execute(statement, values)
+
+
+def beside(session: Session, statement: Executable, values: Any = None) -> CursorResult[*tuple[Any, ...]]:
+    """As ``run``, for a statement that what was gathered before it has no bearing on: that goes on waiting."""
     return session.connection().execute(statement, values)
 
 
@@ -292,9 +305,13 @@ def put(session: Session, row: Base, **values: Any) -> None:
     asked = {f"to_{name}": value for name, value in values.items()} | {
         f"key_{n}": each for n, each in enumerate(key)
     }
-    done = session.connection().execute(_update(type(row), tuple(values)), asked)
-    if done.rowcount != 1:
-        raise LookupError(f"{type(row).__name__} {key} is not there")
+    gathering.write(
+        session,
+        _update(type(row), tuple(values)),
+        asked,
+        key=(type(row), key),
+        failure=lambda: LookupError(f"{type(row).__name__} {key} is not there"),
+    )
     for name, value in values.items():
         set_committed_value(row, name, value)
 
@@ -322,9 +339,22 @@ def add_once(session: Session, model: type[Base], **values: Any) -> bool:
 
 def add_all_once(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
     """Insert rows that have the same columns, each unless one of its unique keys is taken."""
-    if rows:
-        # One row alone goes as itself: as a list it would cost a pipeline of its own.
-        run(session, insert_once(model, session.get_bind().dialect.name), rows if len(rows) > 1 else rows[0])
+    dialect = session.get_bind().dialect.name
+    for start in range(0, len(rows), AT_ONCE):
+        few = rows[start : start + AT_ONCE]
+        values = {f"{name}_{n}": value for n, row in enumerate(few) for name, value in row.items()}
+        gathering.write(session, _insert_rows_once(model, tuple(few[0]), len(few), dialect), values)
+
+
+@cache
+def _insert_rows_once(model: type[Base], names: tuple[str, ...], number: int, dialect: str) -> Insert:
+    columns = [model.__table__.columns[name] for name in names]
+    rows = [
+        select(*(bindparam(f"{each.name}_{n}", type_=each.type) for each in columns)).where(true())
+        for n in range(number)
+    ]
+    # Not as VALUES of several rows, which SQLAlchemy would compile anew each time.
+    return insert_once(model, dialect).from_select(columns, union_all(*rows) if number > 1 else rows[0])
 
 
 @cache

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, func, insert, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shop.database import Base, lock, run
+from shop.database import Base, lock
 from shop.errors import OutOfStock
+from shop.gathering import insert_of, send, write
 
 Copies = Mapping[int, int]
 """Edition id → number of copies, all above zero."""
@@ -227,17 +228,26 @@ def _change(
         "actor": actor,
         "at": now,
     }
-    run(session, NOTED, movement)
-    # The counters come last, so that the row everybody needs is locked for as short as can be.
+    write(session, NOTED, movement)
     by = {"by_on_hand": on_hand, "by_held": held, "by_allocated": allocated}
     asked = by | {"edition": edition_id} | ({"need": need} if need else {})
-    if run(session, TAKE if need else MOVE, asked).rowcount != 1:
-        raise OutOfStock(edition_id, max(need, -on_hand))
+    # The counters come last, so that the row everybody needs is locked for as short as can be. Where no copies are
+    # asked for or leave the house, the row is there and the table refuses what would be a mistake of ours.
+    write(
+        session,
+        TAKE if need else MOVE,
+        asked,
+        key=(Stock, edition_id),
+        failure=lambda: OutOfStock(edition_id, max(need, -on_hand)),
+        last=not need and on_hand >= 0,
+    )
+    if need:  # whoever asks for copies does something else when there are none
+        send(session)
 
 
 MOVEMENTS: Table = StockMovement.__table__  # type: ignore[assignment]
 COUNTERS: Table = Stock.__table__  # type: ignore[assignment]
-NOTED = insert(MOVEMENTS)
+NOTED = insert_of(MOVEMENTS, without="id")
 # Promises below zero would be a mistake of ours, which the table refuses; an empty shelf is a fact.
 MOVE = (
     update(COUNTERS)

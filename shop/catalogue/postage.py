@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from shop.catalogue import shelf
 from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
-from shop.database import run
+from shop.database import beside
 from shop.markets import REGIONS
 from shop.money import Money
 
@@ -73,7 +73,7 @@ SERVED = select(_ENABLED.scalar_subquery() & ~_REFUSED.exists(), _KEPT_BACK.exis
 
 def refusal(session: Session, country: str, postal_code: str, editions: Iterable[int]) -> str:
     """Why a parcel may not go to an address: ``not_served``, ``not_sent_there``, ``northern_ireland``; else empty."""
-    served, unsent = run(session, SERVED, {"country": country, "editions": list(editions)}).one()
+    served, unsent = beside(session, SERVED, {"country": country, "editions": list(editions)}).one()
     if not served:
         return "not_served"
     if unsent:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from shop.catalogue import offers
 from shop.catalogue.models import CatalogueVersion, Edition
 from shop.database import Base, insert_once
+from shop.gathering import WRITES
 from shop.stock import Stock
 
 ONLY = 1
@@ -55,11 +56,13 @@ class Watch:
         self, connection: Connection, _cursor: Any, _sql: str, _values: Any, context: Any, _m: bool
     ) -> None:
         if context.isinsert or context.isupdate or context.isdelete:
-            table = context.compiled.statement.table.name
-            if table in _shown():
-                connection.info[WRITTEN] = True
-            elif table == Stock.__tablename__:  # an availability class may turn, which is no version
-                connection.info.setdefault(WRITTEN, False)
+            tables = {context.compiled.statement.table.name}
+        elif not (tables := context.execution_options.get(WRITES)):
+            return
+        if not _shown().isdisjoint(tables):
+            connection.info[WRITTEN] = True
+        elif Stock.__tablename__ in tables:  # an availability class may turn, which is no version
+            connection.info.setdefault(WRITTEN, False)
 
     def _commits(self, connection: Connection) -> None:
         """Inside the transaction, as its last deed, so that the row all such changes share is locked shortly."""

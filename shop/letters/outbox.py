@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shop.database import add_all_once, add_once, run
+from shop.database import add_all_once, add_once, beside
 from shop.errors import WrongState
 from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
 from shop.staff import NOTIFIED, Admin
@@ -36,28 +36,42 @@ def owe(
 
     Sums in it are ``{"amount": minor units, "currency": code}``, instants ISO 8601.
     """
-    return add_once(
-        session,
-        Letter,
-        **_row(
-            kind, cause, recipient, locale, context, now, order_id, library_order_id, reply_to, copy, due_at or now
-        ),
+    letter = letter_row(
+        kind,
+        cause,
+        recipient,
+        locale,
+        context,
+        now,
+        order_id=order_id,
+        library_order_id=library_order_id,
+        reply_to=reply_to,
+        copy=copy,
+        due_at=due_at,
     )
+    return add_once(session, Letter, **letter)
 
 
-def _row(
+def owe_all(session: Session, letters: list[dict[str, Any]]) -> None:
+    """Owe several letters, each as ``owe`` does, by one statement."""
+    add_all_once(session, Letter, letters)
+
+
+def letter_row(
     kind: Kind,
     cause: str,
     recipient: str,
     locale: str,
     context: dict[str, Any],
     now: datetime,
-    order_id: int | None,
-    library_order_id: int | None,
-    reply_to: str,
-    copy: int,
-    due_at: datetime,
+    *,
+    order_id: int | None = None,
+    library_order_id: int | None = None,
+    reply_to: str = "",
+    copy: int = 0,
+    due_at: datetime | None = None,
 ) -> dict[str, Any]:
+    """The row of a letter that is owed, by column."""
     return {
         "kind": kind,
         "cause": cause,
@@ -71,7 +85,7 @@ def _row(
         "message_id": "",
         "state": LetterState.OWED,
         "owed_at": now,
-        "due_at": due_at,
+        "due_at": due_at or now,
         "tries": 0,
         "last_error": "",
         "subject": "",
@@ -94,25 +108,44 @@ def owe_shopkeepers(
     What falls within ten minutes of the last one waits and is joined with what follows; a letter that answers to
     somebody else goes alone and at once.
     """
-    rows = []
-    for email, language, written_at in run(session, TO_SHOPKEEPERS):
-        waits_until = written_at + JOINED_WITHIN if written_at and kind in SHOPKEEPER else now
-        rows.append(
-            _row(
+    owe_all(
+        session,
+        [
+            letter_row(
                 kind,
                 cause,
-                email,
-                locale_of(language),
+                each.email,
+                each.locale,
                 context,
                 now,
-                order_id,
-                library_order_id,
-                reply_to,
-                0,
-                max(now, waits_until),
+                order_id=order_id,
+                library_order_id=library_order_id,
+                reply_to=reply_to,
+                due_at=each.due_at(kind, now),
             )
-        )
-    add_all_once(session, Letter, rows)
+            for each in shopkeepers(session)
+        ],
+    )
+
+
+class Shopkeeper(NamedTuple):
+    """Somebody of the order desk, and when he was last written to."""
+
+    email: str
+    locale: str
+    written_at: datetime | None
+
+    def due_at(self, kind: Kind, now: datetime) -> datetime:
+        """When a letter to him may go, so that what falls within ten minutes of the last one is joined."""
+        if self.written_at is None or kind not in SHOPKEEPER:
+            return now
+        return max(now, self.written_at + JOINED_WITHIN)
+
+
+def shopkeepers(session: Session) -> list[Shopkeeper]:
+    """The people of the order desk who are written to."""
+    found = beside(session, TO_SHOPKEEPERS)
+    return [Shopkeeper(email, locale_of(language), written_at) for email, language, written_at in found]
 
 
 _LAST = select(func.max(Letter.sent_at)).where(Letter.recipient == Admin.email, Letter.kind.in_(SHOPKEEPER))

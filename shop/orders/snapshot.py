@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import EditionText
-from shop.database import run
+from shop.database import beside
 from shop.money import Money
 from shop.orders.models import Order, OrderLine
 from shop.trader import Trader, trader
@@ -25,7 +25,7 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     Sums are as ``money_fact`` writes them, instants ISO 8601 in UTC, ``path`` the order page's address without
     the host. ``min_days`` and ``max_days`` are working days on the way, ``dispatch_days`` those before posting.
     """
-    seller = run(session, SELLER).first() or trader(session)
+    seller = beside(session, SELLER).first() or trader(session)
     buyer = order.buyer
     names = _names(session, [line.edition_id for line in order.lines])
     return {
@@ -65,7 +65,7 @@ NAMES = select(EditionText.edition_id, EditionText.language, EditionText.name).w
 def _names(session: Session, editions: list[int]) -> dict[int, dict[str, str]]:
     """What editions are called, by language."""
     names: dict[int, dict[str, str]] = {edition_id: {} for edition_id in editions}
-    for edition_id, language, name in run(session, NAMES, {"editions": editions}):
+    for edition_id, language, name in beside(session, NAMES, {"editions": editions}):
         names[edition_id][language] = name
     return names
 

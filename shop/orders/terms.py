@@ -75,18 +75,17 @@ def _follow_buyer(_mapper: Any, connection: Connection, buyer: Buyer) -> None:
     changed = inspect(buyer).attrs.search.history
     before = set(" ".join(each or "" for each in changed.deleted or ()).split())
     after = set(" ".join(each or "" for each in changed.added or ()).split())
-    _replace(connection, buyer.order_id, before, after)
+    if gone := before - after:
+        _take(connection, buyer.order_id, BUYER, gone)
+    _add(connection, buyer.order_id, BUYER, after - before)
 
 
 def follow_buyer(session: Session, buyer: Buyer, before: str) -> None:
     """Bring a buyer's terms from what ``search`` was to what it is, when it was not the session that wrote it."""
-    _replace(session.connection(), buyer.order_id, set(before.split()), set(buyer.search.split()))
-
-
-def _replace(connection: Connection, order_id: int, before: set[str], after: set[str]) -> None:
-    if gone := before - after:
-        _take(connection, order_id, BUYER, gone)
-    _add(connection, order_id, BUYER, after - before)
+    was, now = set(before.split()), set(buyer.search.split())
+    if gone := was - now:
+        _take(session.connection(), buyer.order_id, BUYER, gone)
+    add_all_once(session, OrderTerm, _rows(buyer.order_id, BUYER, now - was))
 
 
 @event.listens_for(Shipment, "after_insert")

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from shop.database import is_locked
+from shop.gathering import insert_of, write
 from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.orders.models import PERSONAL, Concern, Order, PersonalValue, TimelineEntry, Worry
@@ -86,16 +87,15 @@ def append(
         "details": details,
     }
     head = digest(order, TimelineEntry(**entry), order.timeline_head)
-    connection = session.connection()
-    connection.execute(ENTRIES, entry | {"digest": head})
-    if values:
-        connection.execute(PERSONAL_VALUES, values)
+    write(session, ENTRIES, entry | {"digest": head})
+    for each in values:
+        write(session, PERSONAL_VALUES, each)
     return {"timeline_count": seq, "timeline_head": head}
 
 
 _entries: Table = TimelineEntry.__table__  # type: ignore[assignment]
 _personal: Table = PersonalValue.__table__  # type: ignore[assignment]
-ENTRIES, PERSONAL_VALUES = insert(_entries), insert(_personal)
+ENTRIES, PERSONAL_VALUES = insert_of(_entries), insert_of(_personal)
 
 
 def value_digest(order: Order, value: PersonalValue) -> str:

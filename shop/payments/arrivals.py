@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from shop import stock
 from shop.catalogue import postage
-from shop.database import add_once, put, run
+from shop.database import add_once, beside, insert_once, put, run
 from shop.errors import OutOfStock
 from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.money import Money
 from shop.orders import placing, terms, timeline
 from shop.orders.folding import searchable
-from shop.orders.lifecycle import Action, FulfilmentState, Step, after_payment, after_step
+from shop.orders.lifecycle import Action, FulfilmentState, PaymentState, Step, after_payment, after_step
 from shop.orders.models import Order, Worry
 from shop.orders.snapshot import money_fact, order_facts
 from shop.payments import refunds
@@ -41,31 +43,25 @@ def receive(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
     """Record the buyer's money once, and do what follows from it. Money is never turned away by an error."""
+    differs = disagreement(order, facts)
+    if order.holding and order.payment_state in UNPAID and not differs:
+        payment_id = _record(session, order, attempt, PaymentRole.ORDER, facts, now)
+        if payment_id is not None:
+            _paid(session, order, payment_id, facts, now)
+            return
+        # A key is taken: this money is known already, or other money has paid.
     known = run(session, KNOWN, {"intent_id": facts.intent_id, "order_id": order.id}).all()
     if any(intent_id == facts.intent_id for intent_id, _role in known):
         return
     paid_already = any(role is PaymentRole.ORDER for _intent_id, role in known)
-    differs = disagreement(order, facts)
     taken = not paid_already and not differs and _take_copies(session, order, now)
-    money = Money(facts.total, facts.currency or order.currency)
-    row: dict[str, Any] = {
-        "order_id": order.id,
-        "attempt_id": attempt.id if attempt else None,
-        "role": PaymentRole.ORDER if taken else PaymentRole.SURPLUS,
-        "intent_id": facts.intent_id,
-        "charge_id": facts.charge_id,
-        "checkout_id": facts.checkout_id,
-        "amount": money.amount,
-        "currency": money.currency,
-        "card": facts.card,
-        "received_at": now,
-        "facts": {},
-    }
-    payment_id = run(session, RECEIVED, row).scalar_one()
-    if taken:
-        _paid(session, order, payment_id, money, facts, now)
+    role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
+    payment_id = _record(session, order, attempt, role, facts, now)
+    if taken and payment_id is not None:
+        _paid(session, order, payment_id, facts, now)
         return
     payment = session.get_one(Payment, payment_id)
+    money = payment.money
     if paid_already:
         timeline.note(session, order, "paid_twice", timeline.STRIPE, now, **money_fact(money))
         _give_back(session, order, payment, Worry.PAID_TWICE, Kind.SECOND_PAYMENT_REFUNDED, now)
@@ -78,8 +74,37 @@ def receive(
         _give_back(session, order, payment, Worry.PAID_LATE, Kind.LATE_PAYMENT_REFUNDED, now)
 
 
-_payments: Table = Payment.__table__  # type: ignore[assignment]
-RECEIVED = insert(_payments).returning(_payments.c.id)
+UNPAID = (PaymentState.AWAITING, PaymentState.PROCESSING)
+
+
+def _record(
+    session: Session,
+    order: Order,
+    attempt: CheckoutAttempt | None,
+    role: PaymentRole,
+    facts: CheckoutFacts,
+    now: datetime,
+) -> int | None:
+    """Write the payment's row; answers its id, or nothing when its key is taken."""
+    row: dict[str, Any] = {
+        "order_id": order.id,
+        "attempt_id": attempt.id if attempt else None,
+        "role": role,
+        "intent_id": facts.intent_id,
+        "charge_id": facts.charge_id,
+        "checkout_id": facts.checkout_id,
+        "amount": facts.total,
+        "currency": facts.currency or order.currency,
+        "card": facts.card,
+        "received_at": now,
+        "facts": {},
+    }
+    return beside(session, _recorded(session.get_bind().dialect.name), row).scalar()
+
+
+@cache
+def _recorded(dialect: str) -> ReturningInsert[tuple[int]]:
+    return insert_once(Payment, dialect).returning(Payment.id)
 
 
 def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts, now: datetime) -> bool:
@@ -92,7 +117,7 @@ def adopt(session: Session, order: Order, payment: Payment, facts: CheckoutFacts
     payment.role = PaymentRole.ORDER if taken else PaymentRole.SURPLUS
     session.flush()
     if taken:
-        _paid(session, order, payment.id, payment.money, facts, now)
+        _paid(session, order, payment.id, facts, now)
     else:
         order.payment_state = after_payment(order.payment_state, Action.EXPIRE)
         keep_buyer(order, facts)
@@ -126,13 +151,13 @@ def _take_copies(session: Session, order: Order, now: datetime) -> bool:
     return True
 
 
-def _paid(
-    session: Session, order: Order, payment_id: int, money: Money, facts: CheckoutFacts, now: datetime
-) -> None:
+def _paid(session: Session, order: Order, payment_id: int, facts: CheckoutFacts, now: datetime) -> None:
     """The order is paid. Its copies are allocated last, since everybody else's payment waits for their row.
 
-    Nearly every payment goes this way, and fast: each row is written once, by a statement of its own.
+    Nearly every payment goes this way, and fast: it reads first, and then writes each row once.
     """
+    money = Money(facts.total, facts.currency or order.currency)
+    people = outbox.shopkeepers(session)
     if order.payment_state in placing.OVER:
         timeline.note(session, order, "revived", timeline.SYSTEM, now, after=order.payment_state.value)
     entry = timeline.append(session, order, "paid", timeline.STRIPE, now, **money_fact(money))
@@ -155,9 +180,20 @@ def _paid(
     put(session, order.buyer, **told_of_buyer(order, facts))
     terms.follow_buyer(session, order.buyer, found_by)
     told = order_facts(session, order)
-    cause = f"payment:{payment_id}"
-    write(session, order, Kind.ORDER_PAID, cause, now, told)
-    outbox.owe_shopkeepers(session, Kind.NEW_ORDER, f"order:{order.id}:paid", told, now, order.id)
+    letters = [
+        (Kind.NEW_ORDER, f"order:{order.id}:paid", each.email, each.locale, each.due_at(Kind.NEW_ORDER, now))
+        for each in people
+    ]
+    if order.buyer.email:
+        to = order.buyer.email
+        letters.insert(0, (Kind.ORDER_PAID, f"payment:{payment_id}", to, order.market.locale, now))
+    outbox.owe_all(
+        session,
+        [
+            outbox.letter_row(kind, cause, to, locale, told, now, order_id=order.id, due_at=due_at)
+            for kind, cause, to, locale, due_at in letters
+        ],
+    )
     if refused := _address_refused(session, order):
         timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment_id), why=refused)
     stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)

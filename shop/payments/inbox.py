@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from shop.database import add_once, run, transact
+from shop.database import add_once, transact
 from shop.errors import GatewayError, GatewayRefused
+from shop.gathering import write
 from shop.payments import disputes, refunds, settling
 from shop.payments.gateway import IncomingEvent, PaymentGateway
 from shop.payments.models import InboxEvent, InboxState
@@ -138,8 +139,8 @@ def _paid_first(session: Session, gateway: PaymentGateway, intent_id: str, now: 
 
 def _done(session: Session, event_id: str, outcome: Outcome, now: datetime) -> None:
     mark = {"event_id": event_id, "came_to": outcome.value, "now": now}
-    if run(session, DONE, mark).rowcount != 1:
-        raise LookupError(f"{event_id} is not kept")  # an effect without its mark is no effect
+    # An effect without its mark is no effect.
+    write(session, DONE, mark, failure=lambda: LookupError(f"{event_id} is not kept"))
 
 
 EVENTS: Table = InboxEvent.__table__  # type: ignore[assignment]

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from shop.database import mark_locked, put, run, transact
 from shop.errors import GatewayError, GatewayUnavailable
+from shop.gathering import gathered
 from shop.letters.models import Kind
 from shop.orders import placing, timeline
 from shop.orders.lifecycle import Action, PaymentState, after_payment
@@ -74,9 +75,10 @@ def learn(
         facts = gateway.look_up(checkout_id)
 
         def work(s: Session, facts: CheckoutFacts = facts, seen: Seen | None = seen) -> Outcome:
-            outcome = apply(s, gateway, facts, now, seen)
-            if also is not None and outcome is not Outcome.STALE:
-                also(s, outcome)
+            with gathered(s):
+                outcome = apply(s, gateway, facts, now, seen)
+                if also is not None and outcome is not Outcome.STALE:
+                    also(s, outcome)
             return outcome
 
         outcome = transact(session, work)
