@@ -637,6 +637,19 @@ def test_one_payment_alone_pays_an_order(session: Session, catalogue: Catalogue,
     session.rollback()
 
 
+def test_money_for_a_waiting_order_that_other_money_has_paid_goes_back(
+    session: Session, catalogue: Catalogue, gateway: FakeGateway
+):
+    """It cannot be, and if it is all the same (a half restored backup, say), no money is lost sight of."""
+    order = make_order(session)
+    sums = {"order_id": order.id, "amount": 1, "currency": order.currency, "received_at": order.placed_at}
+    session.add(Payment(role=PaymentRole.ORDER, intent_id="pi_other", **sums))
+    session.commit()
+    settling.learn(session, gateway, pay(session, gateway, order), order.placed_at)
+    assert [each.role for each in payments(session)] == [PaymentRole.ORDER, PaymentRole.SURPLUS]
+    assert [each.amount for each in refund_rows(session)] == [order.total.amount]
+
+
 def test_one_page_belongs_to_one_attempt(session: Session, catalogue: Catalogue, gateway: FakeGateway):
     first, second = make_order(session), make_order(session)
     pay(session, gateway, first)

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.catalogue import shelf
+from shop.catalogue.memory import remembered
 from shop.catalogue.models import NotSent, PostageZone, RefusedCountry, ZoneCountry
 from shop.database import beside
 from shop.markets import REGIONS
@@ -73,7 +74,12 @@ SERVED = select(_ENABLED.scalar_subquery() & ~_REFUSED.exists(), _KEPT_BACK.exis
 
 def refusal(session: Session, country: str, postal_code: str, editions: Iterable[int]) -> str:
     """Why a parcel may not go to an address: ``not_served``, ``not_sent_there``, ``northern_ireland``; else empty."""
-    served, unsent = beside(session, SERVED, {"country": country, "editions": list(editions)}).one()
+    wanted = tuple(sorted(editions))
+    served, unsent = remembered(
+        session,
+        ("served", country, wanted),
+        lambda: beside(session, SERVED, {"country": country, "editions": list(wanted)}).one(),
+    )
     if not served:
         return "not_served"
     if unsent:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from shop.catalogue.memory import remembered
 from shop.catalogue.models import EditionText
 from shop.database import beside
 from shop.money import Money
@@ -25,9 +26,10 @@ def order_facts(session: Session, order: Order) -> dict[str, Any]:
     Sums are as ``money_fact`` writes them, instants ISO 8601 in UTC, ``path`` the order page's address without
     the host. ``min_days`` and ``max_days`` are working days on the way, ``dispatch_days`` those before posting.
     """
-    seller = beside(session, SELLER).first() or trader(session)
+    seller = remembered(session, "seller", lambda: beside(session, SELLER).first()) or trader(session)
     buyer = order.buyer
-    names = _names(session, [line.edition_id for line in order.lines])
+    editions = tuple(line.edition_id for line in order.lines)
+    names = remembered(session, ("names", editions), lambda: _names(session, editions))
     return {
         "number": order.number,
         "path": f"/{order.market_slug}/orders/{order.token}",
@@ -62,10 +64,10 @@ NAMES = select(EditionText.edition_id, EditionText.language, EditionText.name).w
 )
 
 
-def _names(session: Session, editions: list[int]) -> dict[int, dict[str, str]]:
+def _names(session: Session, editions: tuple[int, ...]) -> dict[int, dict[str, str]]:
     """What editions are called, by language."""
     names: dict[int, dict[str, str]] = {edition_id: {} for edition_id in editions}
-    for edition_id, language, name in beside(session, NAMES, {"editions": editions}):
+    for edition_id, language, name in beside(session, NAMES, {"editions": list(editions)}):
         names[edition_id][language] = name
     return names
 

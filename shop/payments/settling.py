@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from shop.catalogue import memory
 from shop.database import mark_locked, put, run, transact
 from shop.errors import GatewayError, GatewayUnavailable
 from shop.gathering import gathered
@@ -183,13 +184,14 @@ def _locked(session: Session, order_id: int, checkout_id: str) -> tuple[Order, C
     found = session.execute(PAGE, asked, execution_options={"populate_existing": True}).unique().first()
     if found is None:
         return placing.locked(session, order_id), None
-    order, attempt = found
+    order, attempt, version = found
+    memory.see(session, version)
     mark_locked(session, order)
     return order, attempt
 
 
 PAGE = (
-    placing.LOCKED.add_columns(CheckoutAttempt)
+    placing.LOCKED.add_columns(CheckoutAttempt, memory.VERSION)
     .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
     .where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
     .with_for_update(of=(Order, Buyer, OrderLine, CheckoutAttempt))
