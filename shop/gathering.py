@@ -127,8 +127,6 @@ def _commit_with_last(session: Session, last: list[Write]) -> None:
                 connection.execute(each.statement, each.values)
             driver.commit()
     except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
         raise DBAPIError.instance(
             "COMMIT", None, error, psycopg.Error, connection_invalidated=driver.closed
         ) from error

@@ -153,6 +153,21 @@ def test_a_connection_that_breaks_at_the_commit_is_not_used_again(
     assert counters(session, catalogue.paperback) == (7, 0, 0)
 
 
+def test_pages_notice_what_was_gathered(session: Session, catalogue: Catalogue):
+    """A public page shows the seller's name, so its version rises, although no statement says UPDATE at its head."""
+    order_id = make_order(session).id
+
+    def rename(s: Session) -> None:
+        seller, order = trader(s), placing.locked(s, order_id)
+        with gathering.gathered(s):
+            put(s, seller, name="Gathered & Co")
+            put(s, order, visitor="here")
+
+    before = session.scalar(select(CatalogueVersion.version))
+    transact(session, rename)
+    assert session.scalar(select(CatalogueVersion.version)) != before
+
+
 def test_a_payment_needs_few_ways_to_the_database(
     app: Flask, session: Session, catalogue: Catalogue, gateway: FakeGateway
 ):
