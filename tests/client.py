@@ -14,6 +14,11 @@ import html5lib
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
+from shop import staff
+from shop.admin.desk import TOKEN
+from shop.database import transact
+from shop.extensions import db, now
+
 SILENT = ("script", "style", "template")
 BLOCKS = ("p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "tr", "br", "label", "option", "button")
 
@@ -188,3 +193,17 @@ def make_client(app: Flask, after: Callable[[], object] | None = None) -> Client
     client = Client(app, Answer, use_cookies=True)
     client.after = after
     return client
+
+
+def let_in(client: Client, email: str = "vera@longlane.example") -> None:
+    """Go on as somebody who has signed in to the desk. The sign-in page, whose hashing is meant to take its time, has
+    tests of its own (``test_admin_signing``, ``test_people``)."""
+    with client.application.app_context():
+        session = db.session()
+        person = staff.by_email(session, email)
+        assert person is not None, email
+        token = transact(session, staff.open_session, person.id, now())
+        db.session.remove()
+    with client.session_transaction() as cookie:
+        cookie.clear()
+        cookie[TOKEN] = token
