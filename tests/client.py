@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urljoin
 from xml.etree import ElementTree
@@ -60,19 +60,28 @@ class Form:
                 self.fields[name] = "".join(option.itertext()).strip() if value is None else value
 
 
+@lru_cache(maxsize=400)
+def _parsed(html: str) -> ElementTree.Element:
+    """The root of a page. Many tests get the same public pages to the letter, and parsing one takes as long as making
+    it; nobody may change what comes back."""
+    parser = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("etree"), strict=True, namespaceHTMLElements=False)
+    try:
+        root: ElementTree.Element = parser.parse(html)
+    except html5lib.html5parser.ParseError as error:
+        line = parser.tokenizer.stream.position()[0]
+        around = "\n".join(html.splitlines()[max(0, line - 3) : line + 1])
+        raise Broken(f"line {line}: {error}\n{around}") from error
+    return root
+
+
 class Page:
     """A page that was parsed strictly (HTML living standard, through html5lib)."""
 
     def __init__(self, html: str, url: str = "") -> None:
-        parser = html5lib.HTMLParser(
-            tree=html5lib.getTreeBuilder("etree"), strict=True, namespaceHTMLElements=False
-        )
         try:
-            self.root: ElementTree.Element = parser.parse(html)
-        except html5lib.html5parser.ParseError as error:
-            line = parser.tokenizer.stream.position()[0]
-            around = "\n".join(html.splitlines()[max(0, line - 3) : line + 1])
-            raise Broken(f"{url}, line {line}: {error}\n{around}") from error
+            self.root = _parsed(html)
+        except Broken as error:
+            raise Broken(f"{url}, {error}") from error
         self.url = url
         self._check()
 
