@@ -13,11 +13,13 @@ from xml.etree import ElementTree
 import html5lib
 from flask import Flask, Response
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from shop import staff
 from shop.admin.desk import TOKEN
 from shop.database import transact
 from shop.extensions import db, now
+from shop.staff import journal
 
 SILENT = ("script", "style", "template")
 BLOCKS = ("p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "tr", "br", "label", "option", "button")
@@ -207,11 +209,15 @@ def make_client(app: Flask, after: Callable[[], object] | None = None) -> Client
 def let_in(client: Client, email: str = "vera@longlane.example") -> None:
     """Go on as somebody who has signed in to the desk. The sign-in page, whose hashing is meant to take its time, has
     tests of its own (``test_admin_signing``, ``test_people``)."""
-    with client.application.app_context():
-        session = db.session()
+
+    def begin(session: Session) -> str:
         person = staff.by_email(session, email)
         assert person is not None, email
-        token = transact(session, staff.open_session, person.id, now())
+        journal.note(session, "sign_in_try", person, now())
+        return staff.open_session(session, person.id, now())
+
+    with client.application.app_context():
+        token = transact(db.session(), begin)
         db.session.remove()
     with client.session_transaction() as cookie:
         cookie.clear()
