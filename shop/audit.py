@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from shop import erasure, library_audit, sales
 from shop.database import look
@@ -50,8 +50,9 @@ def run(session: Session) -> Iterator[Difference]:
     """Recompute stock, totals, states and letters owed, and follow every timeline, all as of one moment."""
     look(session)
     yield from _stock(session)
-    last = 0
-    while batch := list(session.scalars(select(Order).where(Order.id > last).order_by(Order.id).limit(BATCH))):
+    last, loaded = 0, [selectinload(each) for each in (Order.timeline, Order.parcels, Order.concerns)]
+    orders = select(Order).options(*loaded).order_by(Order.id).limit(BATCH)
+    while batch := list(session.scalars(orders.where(Order.id > last))):
         for order in batch:
             yield from _order(session, order)
         yield from _terms(session, batch)

@@ -7,7 +7,7 @@ the worker when it has been over for a while; a refund that changes what happene
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Date, Index, String, case, delete, event, func, insert, inspect, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shop.database import Base, add_once, transact
+from shop.database import Base, insert_once, run, transact
 from shop.markets import day_begins, day_of
 from shop.money import Currency
 from shop.orders.models import Order, OrderLine
@@ -142,14 +142,12 @@ def close_days(session: Session, now: datetime, most: int = DAYS_AT_ONCE) -> int
 
 
 def _close_several(session: Session, days: list[date], now: datetime) -> None:
-    for day in days:
-        close(session, day, now)
+    """Write the totals of days that follow each other, each day's once; most days of a small shop have none.
 
-
-def close(session: Session, day: date, now: datetime) -> None:
-    """Write a day's totals, once."""
-    if not add_once(session, ClosedDay, day=day, closed_at=now):
-        return
+    The days are closed first and counted after, so that what changes one meanwhile is counted or opens it again.
+    """
+    closing = insert_once(ClosedDay, session.get_bind().dialect.name).returning(ClosedDay.day)
+    closed = set(run(session, closing, [{"day": day, "closed_at": now} for day in days]).scalars())
     rows = [
         {
             "day": day,
@@ -160,10 +158,20 @@ def close(session: Session, day: date, now: datetime) -> None:
             "number": number,
             "amount": amount,
         }
+        for day in sorted(closed & _busy(session, days[0], days[-1] + timedelta(days=1)))
         for what, currency, key, number, amount in count(session, day, day + timedelta(days=1))
     ]
     if rows:
         session.execute(insert(DayTotal), rows)
+
+
+def _busy(session: Session, since: date, until: date) -> set[date]:
+    """The days from ``since`` up to ``until`` on which money came or went back."""
+    first, end = day_begins(since), day_begins(until)
+    moments = (
+        select(moment).where(moment >= first, moment < end) for moment in (Order.paid_at, Refund.finished_at)
+    )
+    return {day_of(each) for asked in moments for each in session.scalars(asked) if each is not None}
 
 
 def _open(session: Session, since: date, until: date) -> Iterator[date]:
@@ -238,11 +246,19 @@ def reopen_all(session: Session) -> None:
 
 def differences(session: Session) -> Iterator[tuple[date, str, str, str]]:
     """Closed days whose rows are not what is counted now: day, what, what stands, what should."""
-    for day in session.scalars(select(ClosedDay.day).order_by(ClosedDay.day)):
-        stands = {
-            (row.what, row.currency, row.key): (row.number, row.amount, row.month)
-            for row in session.scalars(select(DayTotal).where(DayTotal.day == day))
-        }
+    closed = list(session.scalars(select(ClosedDay.day).order_by(ClosedDay.day)))
+    written: defaultdict[date, dict[tuple[What, Currency, str], tuple[Any, ...]]] = defaultdict(dict)
+    of, values = (
+        (DayTotal.what, DayTotal.currency, DayTotal.key),
+        (DayTotal.number, DayTotal.amount, DayTotal.month),
+    )
+    for day, what, currency, key, *found in session.execute(select(DayTotal.day, *of, *values)):
+        written[day][what, currency, key] = tuple(found)
+    busy = _busy(session, closed[0], closed[-1] + timedelta(days=1)) if closed else set()
+    for day in closed:
+        if day not in busy and day not in written:
+            continue  # nothing stands, and nothing should
+        stands = written[day]
         should = {
             (what, currency, key): (number, amount, month_of(day))
             for what, currency, key, number, amount in count(session, day, day + timedelta(days=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urljoin
 from xml.etree import ElementTree
@@ -13,6 +13,13 @@ from xml.etree import ElementTree
 import html5lib
 from flask import Flask, Response
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from shop import staff
+from shop.admin.desk import TOKEN
+from shop.database import transact
+from shop.extensions import db, now
+from shop.staff import journal
 
 SILENT = ("script", "style", "template")
 BLOCKS = ("p", "div", "li", "dt", "dd", "h1", "h2", "h3", "td", "th", "tr", "br", "label", "option", "button")
@@ -55,19 +62,28 @@ class Form:
                 self.fields[name] = "".join(option.itertext()).strip() if value is None else value
 
 
+@lru_cache(maxsize=400)
+def _parsed(html: str) -> ElementTree.Element:
+    """The root of a page. Many tests get the same public pages to the letter, and parsing one takes as long as making
+    it; nobody may change what comes back."""
+    parser = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("etree"), strict=True, namespaceHTMLElements=False)
+    try:
+        root: ElementTree.Element = parser.parse(html)
+    except html5lib.html5parser.ParseError as error:
+        line = parser.tokenizer.stream.position()[0]
+        around = "\n".join(html.splitlines()[max(0, line - 3) : line + 1])
+        raise Broken(f"line {line}: {error}\n{around}") from error
+    return root
+
+
 class Page:
     """A page that was parsed strictly (HTML living standard, through html5lib)."""
 
     def __init__(self, html: str, url: str = "") -> None:
-        parser = html5lib.HTMLParser(
-            tree=html5lib.getTreeBuilder("etree"), strict=True, namespaceHTMLElements=False
-        )
         try:
-            self.root: ElementTree.Element = parser.parse(html)
-        except html5lib.html5parser.ParseError as error:
-            line = parser.tokenizer.stream.position()[0]
-            around = "\n".join(html.splitlines()[max(0, line - 3) : line + 1])
-            raise Broken(f"{url}, line {line}: {error}\n{around}") from error
+            self.root = _parsed(html)
+        except Broken as error:
+            raise Broken(f"{url}, {error}") from error
         self.url = url
         self._check()
 
@@ -188,3 +204,21 @@ def make_client(app: Flask, after: Callable[[], object] | None = None) -> Client
     client = Client(app, Answer, use_cookies=True)
     client.after = after
     return client
+
+
+def let_in(client: Client, email: str = "vera@longlane.example") -> None:
+    """Go on as somebody who has signed in to the desk. The sign-in page, whose hashing is meant to take its time, has
+    tests of its own (``test_admin_signing``, ``test_people``)."""
+
+    def begin(session: Session) -> str:
+        person = staff.by_email(session, email)
+        assert person is not None, email
+        journal.note(session, "sign_in_try", person, now())
+        return staff.open_session(session, person.id, now())
+
+    with client.application.app_context():
+        token = transact(db.session(), begin)
+        db.session.remove()
+    with client.session_transaction() as cookie:
+        cookie.clear()
+        cookie[TOKEN] = token

@@ -8,17 +8,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import flask_migrate
 import hypothesis
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
+from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import Engine, delete
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from shop.app import create_app
+from shop.catalogue.models import Unconfirmed
 from shop.database import Base
 from shop.extensions import db
 from shop.sandbox.launch import free_port
@@ -30,6 +33,7 @@ from tests.fake_mailer import FakeMailer
 from tests.live_shop import LiveShop
 from tests.postgres import NoPostgres, Postgres, create
 from tests.sandbox_process import KEY, SECRET, Sandbox
+from tests.sharing_out import LONG, SharingOut, group_of
 from tools.translations import compile_stale
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,9 +99,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep tests of the live shop in one process, so that it is started once for each database."""
-    if "live_shop" in getattr(item, "fixturenames", ()):
-        item.add_marker(pytest.mark.xdist_group("live shop"))
+    """Refuse a test of the live shop that would have another process start one."""
+    if "live_shop" in getattr(item, "fixturenames", ()) and group_of(item.nodeid) != "live shop":
+        raise pytest.UsageError(f"{item.nodeid} asks for live_shop: name it in tests/sharing_out.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharingOut | None:
+    return SharingOut(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def _start_postgres(config: pytest.Config) -> None:
@@ -143,15 +157,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
+def _databases() -> dict[str, str]:
+    """Addresses by kind: tests do not come in the order of their databases."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def database_url(
     request: pytest.FixtureRequest,
     new_database: Callable[[str, str], str],
     tmp_path_factory: pytest.TempPathFactory,
+    _databases: dict[str, str],
 ) -> str:
     """An empty database of each kind, its tables made by the migrations, once for the whole session."""
-    url = new_database(request.param, "suite")
-    with migrated(settings_for(url, tmp_path_factory.mktemp("instance"))):
-        return url
+    if request.param not in _databases:
+        url = new_database(request.param, "suite")
+        with migrated(settings_for(url, tmp_path_factory.mktemp("instance"))):
+            _databases[request.param] = url
+    return _databases[request.param]
 
 
 @contextmanager
@@ -211,6 +234,12 @@ def _apps() -> Iterator[dict[str, Flask]]:
         engine_of(app).dispose()
 
 
+@pytest.fixture(scope="session")
+def _templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates as they were compiled by the first of those shops."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, database_url: str, instance: Path) -> Settings:
     """Settings of the shop under test. Whoever asks for ``sandbox`` too gets a shop that talks to it."""
@@ -241,13 +270,19 @@ def mailer(app: Flask) -> FakeMailer:
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, settings: Settings, _apps: dict[str, Flask]) -> Iterator[Flask]:
+def app(
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    _apps: dict[str, Flask],
+    _templates: FileSystemBytecodeCache,
+) -> Iterator[Flask]:
     """A shop with empty tables, at the real time."""
     outside = "sandbox" in request.fixturenames
     app = _apps.get(repr(settings))
     if app is None:
         adapters = {} if outside else {"gateway": FakeGateway(), "mailer": FakeMailer()}
         app = _apps[repr(settings)] = create_app(settings, **adapters)  # type: ignore[arg-type]
+        app.jinja_env.bytecode_cache = _templates
     if not outside:
         app.extensions["shop.gateway"].forget()
         app.extensions["shop.mailer"].forget()
@@ -258,20 +293,28 @@ def app(request: pytest.FixtureRequest, settings: Settings, _apps: dict[str, Fla
 
 def empty(engine: Engine) -> None:
     """Delete every row, children first (faster than TRUNCATE); waits for a transaction that is still open."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Cannot correctly sort tables")
-        tables = list(reversed(Base.metadata.sorted_tables))
+    statements = _emptying()
+    if engine.dialect.name == "postgresql":
+        statements = ["; ".join(statements)]  # all of them in one message
     for attempt in range(3):
         try:
             with engine.connect().execution_options(writing=True) as connection:
-                for table in tables:
-                    connection.execute(table.delete())
+                for each in statements:
+                    connection.exec_driver_sql(each)
+                connection.execute(delete(Unconfirmed))  # one that the shop's public pages listen for
                 connection.commit()
         except OperationalError:
             if attempt == 2:
                 raise
         else:
             return
+
+
+@cache
+def _emptying() -> list[str]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Cannot correctly sort tables")
+        return [str(table.delete()) for table in reversed(Base.metadata.sorted_tables)]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
@@ -12,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.catalogue import offers
-from shop.catalogue.interchange import import_catalogue
 from shop.catalogue.models import Edition, Unconfirmed
 from shop.database import transact
 from shop.markets import MARKETS
@@ -22,9 +20,9 @@ from shop.payments import checkouts
 from shop.staff import Admin, Role
 from shop.stock import Stock
 from shop.trader import trader
+from tests import shipped
 from tests.fake_gateway import LONDON, FakeGateway
 
-CATALOGUE = Path(__file__).resolve().parent.parent / "shop" / "data" / "catalogue.toml"
 PASSWORD = "correct horse battery staple"
 HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)  # cheap, for tests alone
 HOMES = {"gb": "GB", "us": "US"}
@@ -39,11 +37,11 @@ class Catalogue:
 
 
 def stock_the_shop(session: Session, now: datetime | None = None) -> Catalogue:
-    """Import the shipped catalogue, confirm everything, and give the shop a seller with a name."""
+    """Put the shipped catalogue into empty tables, confirm everything, and give the shop a seller with a name."""
     at = now or datetime.now(UTC)
 
     def work(session: Session) -> Catalogue:
-        import_catalogue(session, CATALOGUE.read_bytes(), at)
+        shipped.copy(session, at)
         confirmed = update(Unconfirmed).values(confirmed_at=at, confirmed_by="Vera Keeper")
         session.execute(confirmed.execution_options(synchronize_session=False))
         seller = trader(session)

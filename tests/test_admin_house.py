@@ -30,11 +30,10 @@ from shop.payments.models import InboxEvent, InboxState, Payment, PaymentRole, R
 from shop.stock import Stock, StockMovement
 from shop.trader import Distributor, trader
 from tests import factories
-from tests.client import Client
+from tests.client import Client, let_in
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
 from tests.test_admin_orders import colleague, desk, form_to, has_form, url, worried
-from tests.test_admin_signing import sign_in
 
 __all__ = ["colleague", "desk"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -499,7 +498,7 @@ def test_a_russian_desk_shows_no_english_word_and_an_english_one_no_russian(
     worried(session, worry)
     ticket = make_enquiry(session).ticket
     transact(session, lambda s: s.execute(update(Unconfirmed).values(confirmed_at=None)))
-    sign_in(client, "anna@longlane.example")
+    let_in(client, "anna@longlane.example")
     client.submit(form_to(client.get(url(posted)), "/post"), carrier="RM", tracking="1")
     pages = [
         *("/admin/", "/admin/orders", url(posted), url(worry), "/admin/stock", "/admin/libraries", "/admin/money"),

@@ -24,11 +24,10 @@ from shop.orders.lifecycle import FulfilmentState
 from shop.orders.models import Order, Shipment
 from shop.orders.placing import locked
 from tests import factories
-from tests.client import Client
+from tests.client import Client, let_in
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
 from tests.test_admin_orders import form_to, numbers
-from tests.test_admin_signing import sign_in
 
 NOW = datetime.now(UTC)
 
@@ -36,7 +35,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 def desk(client: Client, session: Session) -> Client:
     factories.make_admin(session)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     return client
 
 

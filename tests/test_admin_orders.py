@@ -22,17 +22,16 @@ from shop.orders.placing import locked
 from shop.payments.models import Payment, PaymentRole, Refund, RefundState
 from shop.stock import Stock
 from tests import factories
-from tests.client import Answer, Client, Form, make_client
+from tests.client import Answer, Client, Form, let_in, make_client
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
-from tests.test_admin_signing import sign_in
 
 
 @pytest.fixture
 def desk(client: Client, session: Session) -> Client:
     """Vera at the order desk, in English."""
     factories.make_admin(session)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     return client
 
 
@@ -41,7 +40,7 @@ def colleague(app: Flask, session: Session, desk: Client) -> Client:
     """Her colleague at the same desk, in Russian."""
     factories.make_admin(session, "anna@longlane.example", "Анна", "ru")
     other = make_client(app, after=session.rollback)
-    assert sign_in(other, "anna@longlane.example").status_code == 303
+    let_in(other, "anna@longlane.example")
     return other
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Column, func, select
 from sqlalchemy.orm import Session
 
 from shop import stock
 from shop.catalogue import interchange, offers, postage, sheet, version
-from shop.catalogue.models import Edition, Unconfirmed, ZoneCountry
-from shop.database import transact
+from shop.catalogue.models import CatalogueVersion, Edition, Unconfirmed, ZoneCountry
+from shop.database import Base, transact
 from shop.errors import CatalogueError
 from shop.markets import COUNTRIES
 from shop.stock import Stock, StockMovement
 from shop.trader import Distributor, trader
-from tests.factories import CATALOGUE, Catalogue, make_order, set_stock
+from tests import shipped
+from tests.conftest import empty
+from tests.factories import Catalogue, make_order, set_stock
+from tests.shipped import CATALOGUE
 
 SHIPPED = CATALOGUE.read_text()
 
@@ -48,6 +51,33 @@ def test_importing_again_changes_nothing(session, now):
     after = version.current(session), session.scalar(select(func.count()).select_from(StockMovement))
     assert (first.changed, again.changed) == (True, False)
     assert before == after
+
+
+def test_rows_that_tests_begin_with_are_those_of_an_import(session, now):
+    take_in(session, SHIPPED, now)
+    imported = rows(session)
+    empty(session.get_bind())
+    transact(session, shipped.copy, now)
+    assert rows(session) == imported
+    assert not take_in(session, SHIPPED, now).changed
+    assert version.current(session) > 0
+
+
+def rows(session: Session) -> dict[str, list[str]]:
+    """All that the tables hold, without what is drawn: ids, the version, the shop's mark."""
+    session.rollback()
+    return {
+        table.name: sorted(
+            repr([value for column, value in zip(table.columns, row, strict=True) if not is_drawn(column)])
+            for row in session.execute(select(table))
+        )
+        for table in Base.metadata.tables.values()
+        if table is not CatalogueVersion.__table__
+    }
+
+
+def is_drawn(column: Column[object]) -> bool:
+    return column is column.table.autoincrement_column or bool(column.foreign_keys) or column.name == "shop_id"
 
 
 def test_a_change_raises_the_version(session, now):

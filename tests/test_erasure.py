@@ -27,11 +27,10 @@ from shop.payments import checkouts, disputes, refund_calls, refunds, settling
 from shop.payments.models import Payment, PaymentRole
 from shop.trader import Trader
 from shop.worker import keep_house
-from tests.client import Client
+from tests.client import Client, let_in
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
-from tests.test_admin_signing import sign_in
 from tests.till import differences, letters, payments, story
 
 ADMIN = timeline.admin("Vera Keeper")
@@ -388,7 +387,7 @@ def test_the_buyers_page_says_that_he_was_erased(client: Client, session: Sessio
 def test_the_desk_says_what_was_erased_and_offers_no_letter_again(
     client: Client, session: Session, over: Order, now: datetime
 ):
-    assert sign_in(client).status_code == 303
+    let_in(client)
     assert "RN123456789GB" in client.get(f"/admin/orders/{over.number}").text
     erase(session, over, now)
     page = client.get(f"/admin/orders/{over.number}").text
@@ -407,7 +406,7 @@ def test_a_library_and_the_desk_see_that_an_enquiry_was_erased(
     client: Client, session: Session, enquiry: LibraryOrder, now: datetime
 ):
     make_admin(session)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     send_all(session, now)
     transact(session, erasure.erase_library, enquiry.id, now)
     session.refresh(enquiry)

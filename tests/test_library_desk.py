@@ -27,11 +27,10 @@ from shop.orders.timeline import admin
 from shop.stock import Stock
 from shop.trader import Trader, Vendor, trader, vendor
 from shop.worker import Worker
-from tests.client import Client, make_client
+from tests.client import Client, let_in, make_client
 from tests.conftest import engine_of
 from tests.factories import Catalogue, make_admin, make_paid_order, set_stock
 from tests.fake_gateway import FakeGateway
-from tests.test_admin_signing import sign_in
 from tests.test_libraries import LIBRARIAN, enquiry
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -520,7 +519,7 @@ def test_a_bill_is_kept_as_long_as_orders_are_and_then_emptied(session: Session)
 def vera(app: Flask, session: Session) -> Client:
     make_admin(session)
     client = make_client(app, after=session.rollback)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     return client
 
 

@@ -28,11 +28,10 @@ from shop.orders.timeline import admin
 from shop.settings import Settings
 from shop.trader import CountryDistributor
 from shop.worker import Worker, keep_house
-from tests.client import Answer, Client, make_client
+from tests.client import Answer, Client, let_in, make_client
 from tests.conftest import MovedClock
 from tests.factories import Catalogue, make_admin
 from tests.fake_mailer import FakeMailer
-from tests.test_admin_signing import sign_in
 from tests.test_libraries import DISTRIBUTOR, FILLED, LIBRARIAN, ask, enquiry, orders, owed
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # a Monday
@@ -107,7 +106,7 @@ def test_a_purchase_order_travels_to_the_distributor_and_is_kept_for_the_desk(
     assert (attachment.get_filename(), attachment.get_content()) == ("PO 117.pdf", PDF)
     make_admin(session)
     desk = make_client(app, after=session.rollback)
-    sign_in(desk)
+    let_in(desk)
     page = desk.get(f"/admin/libraries/{order.ticket}").page
     address = next(link for link in page.links() if "/files/" in link)
     saved = desk.get(address)
@@ -452,7 +451,7 @@ def test_who_has_it_in_hand_is_reminded_later(client: Client, session: Session, 
 def test_the_owner_decides_after_how_many_days_and_the_worker_keeps_to_it(app: Flask, session: Session) -> None:
     make_admin(session)
     desk = make_client(app, after=session.rollback)
-    sign_in(desk)
+    let_in(desk)
     form = desk.get("/admin/libraries/rules").page.form("remind_days")
     assert desk.submit(form, remind_days="0").status_code == 422
     assert desk.submit(form, remind_days="1", tell_days="1").status_code == 303
@@ -468,7 +467,7 @@ def test_the_owner_decides_after_how_many_days_and_the_worker_keeps_to_it(app: F
 def test_a_country_may_have_a_distributor_of_its_own_or_none(app: Flask, session: Session) -> None:
     make_admin(session)
     desk = make_client(app, after=session.rollback)
-    sign_in(desk)
+    let_in(desk)
     form = desk.get("/admin/setup/distributors/russian").page.form("local-country")
     there = {"local-country": "US", "local-name": "East View", "local-email": "books@east.example"}
     assert desk.submit(form, **there).status_code == 303
@@ -493,7 +492,7 @@ def test_library_orders_are_taken_away_as_a_file_that_no_spreadsheet_obeys(app: 
     make_admin(session)
     order = place(session, institution='=HYPERLINK("http://evil.example")', purchase_order="+44", notes="@x")
     desk = make_client(app, after=session.rollback)
-    sign_in(desk)
+    let_in(desk)
     answer = desk.get("/admin/libraries.csv")
     text = answer.get_data(as_text=True)
     assert answer.headers["Content-Disposition"].startswith("attachment")

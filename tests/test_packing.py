@@ -22,13 +22,12 @@ from shop.payments.models import Payment, Refund, RefundState
 from shop.stock import Stock
 from shop.worker import Worker
 from tests import factories
-from tests.client import Client, make_client
+from tests.client import Client, let_in, make_client
 from tests.conftest import MovedClock, engine_of, opened, settings_for
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
 from tests.test_admin_orders import form_to, has_form, url
-from tests.test_admin_signing import sign_in
 from tests.till import differences
 
 ADMIN = timeline.admin("Vera Keeper")
@@ -49,7 +48,7 @@ def desk(patient: Flask, session: Session) -> Client:
     """Vera at the order desk, in English."""
     factories.make_admin(session)
     client = make_client(patient, after=session.rollback)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     return client
 
 
@@ -152,7 +151,7 @@ def test_whoever_posts_what_another_has_posted_sees_who_it_was(
 ):
     factories.make_admin(session, "anna@longlane.example", "Анна", "ru")
     anna = make_client(patient, after=session.rollback)
-    sign_in(anna, "anna@longlane.example")
+    let_in(anna, "anna@longlane.example")
     order, other = paid(), paid()
     assert pack(desk, "post", order.number).status_code == 303
     assert pack(anna, "post", order.number, other.number).status_code == 303

@@ -21,10 +21,9 @@ from shop.payments import checkouts, inbox, reconciliation, refund_calls, refund
 from shop.payments.comparison import Comparison, Found
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
-from tests.client import Client
+from tests.client import Client, let_in
 from tests.factories import Catalogue, make_admin, make_order, make_paid_order, pay
 from tests.fake_gateway import FakeGateway
-from tests.test_admin_signing import sign_in
 from tests.till import at_once, attempts, counters, deliver, differences, letters, payments
 from tests.till import refunds as rows
 
@@ -510,7 +509,7 @@ def test_the_command_and_the_desk_name_every_difference(
 ):
     gateway.now = None
     make_admin(session)
-    assert sign_in(client).status_code == 303
+    let_in(client)
     assert "It has not been compared yet" in client.get("/admin/money").text
     found, gone, differing, odd = (make_order(session) for _ in range(4))
     page = pay(session, gateway, found)

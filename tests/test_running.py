@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -91,29 +92,30 @@ def test_it_runs_again_in_the_same_folder_and_stops_whole(tmp_path):
         second.stop()
 
 
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
+    """A shop whose processes are killed, and which goes on."""
+    running = LiveShop(tmp_path_factory.mktemp("mortal")).start()
+    yield running
+    running.stop()
+
+
 @pytest.mark.parametrize("part", ["flask shop worker", "-m granian", "-m shop.sandbox"])
-def test_a_part_that_was_killed_is_started_again(tmp_path, part):
-    running = LiveShop(tmp_path).start()
-    try:
-        killed = parents_of(processes_of(running), part)
-        os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: "was killed; it is started again" in running.said)
-        wait_until(lambda: parents_of(processes_of(running), part) not in (None, killed))
-        wait_until(lambda: answers(f"{running.url}/readyz"))
-        assert running.process.poll() is None
-    finally:
-        running.stop()
+def test_a_part_that_was_killed_is_started_again(mortal: LiveShop, part: str) -> None:
+    killed, before = parents_of(processes_of(mortal), part), len(mortal.said)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: "was killed; it is started again" in mortal.said[before:])
+    wait_until(lambda: parents_of(processes_of(mortal), part) not in (None, killed))
+    wait_until(lambda: answers(f"{mortal.url}/readyz"))
+    assert mortal.process.poll() is None
 
 
-def test_however_fast_web_workers_are_killed_the_shop_answers_again(tmp_path):
-    running = LiveShop(tmp_path).start()
-    try:
-        time.sleep(SHORTEST_LIFE)
-        wait_until(lambda: kill_workers(running) or "The shop was killed; it is started again" in running.said)
-        wait_until(lambda: answers(f"{running.url}/readyz"))
-        assert running.process.poll() is None
-    finally:
-        running.stop()
+def test_however_fast_web_workers_are_killed_the_shop_answers_again(mortal: LiveShop) -> None:
+    before = len(mortal.said)
+    time.sleep(SHORTEST_LIFE)
+    wait_until(lambda: kill_workers(mortal) or "The shop was killed; it is started again" in mortal.said[before:])
+    wait_until(lambda: answers(f"{mortal.url}/readyz"))
+    assert mortal.process.poll() is None
 
 
 def test_when_one_part_ends_the_rest_is_stopped_and_it_is_said_which(tmp_path):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from shop import audit, sales
 from shop.database import transact
 from shop.demo import making
 from shop.money import Currency
-from shop.payments.models import Refund, RefundState
+from shop.payments.models import Payment, Refund, RefundSource, RefundState
 from shop.sales import ClosedDay, DayTotal, Sum, What
 from tests import factories
 from tests.factories import Catalogue
@@ -96,6 +96,28 @@ def test_a_refund_that_fails_later_opens_its_day_again(session: Session, catalog
     sales.close_days(session, now)
     assert sales.totals(session, date(2023, 1, 1), now) == live
     assert before != sales.totals(session, date(2026, 1, 1), now) or day.year < 2026
+
+
+def test_a_day_on_which_money_only_went_back_is_closed_with_it(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue
+):
+    order = factories.make_paid_order(session, gateway, now=SUMMER)
+    back = SUMMER + timedelta(days=3)
+    payment = session.scalars(select(Payment).where(Payment.order_id == order.id)).one()
+    refund = {
+        "key": "r",
+        "payment_id": payment.id,
+        "state": RefundState.SUCCEEDED,
+        "source": RefundSource.DASHBOARD,
+    }
+    transact(session, lambda s: s.add(Refund(**refund, amount=500, asked_at=back, finished_at=back)))
+    later = SUMMER + timedelta(days=6)
+    live = sales.totals(session, date(2026, 6, 1), later)
+    assert live.amount[Sum("2026-07", Currency.GBP, What.REFUND, "")] == 500
+    sales.close_days(session, later)
+    assert sales.totals(session, date(2026, 6, 1), later) == live
+    transact(session, lambda s: s.execute(delete(DayTotal).where(DayTotal.what == What.REFUND)))
+    assert [each.what for each in audit.run(session) if each.kind == "day"] == ["2026-07-04, refund GBP"]
 
 
 def test_the_audit_recomputes_closed_days(session: Session, gateway: FakeGateway, catalogue: Catalogue):

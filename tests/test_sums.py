@@ -27,8 +27,9 @@ from shop.payments import arrivals, checkouts, copies, ledger, refund_calls, ref
 from shop.payments.gateway import BalanceFacts
 from shop.payments.models import Payment
 from shop.payments.stripe_gateway import StripeGateway
-from tests.factories import CATALOGUE, Catalogue, make_order, make_paid_order, set_stock
+from tests.factories import Catalogue, make_order, make_paid_order, set_stock
 from tests.fake_gateway import FakeGateway
+from tests.shipped import CATALOGUE
 from tests.till import attempts, counters, letters
 
 SHOP = "http://localhost"

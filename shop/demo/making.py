@@ -11,8 +11,8 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from shop import sales
-from shop.catalogue import offers
-from shop.catalogue.models import EditionText, ZoneCountry
+from shop.catalogue import offers, shelf
+from shop.catalogue.models import EditionText
 from shop.catalogue.offers import Offer
 from shop.database import lock, transact
 from shop.demo.rows import COLUMNS, Rows
@@ -42,7 +42,7 @@ class NothingToSell(ShopError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class Trade:
     """What can be ordered, and to where, with its chances."""
 
     offers: dict[tuple[str, int], Offer]
@@ -59,12 +59,12 @@ def make(session: Session, number: int, seed: str, now: datetime) -> int:
 
     Raises ``NothingToSell`` for a shop without a catalogue. Days that are over are closed at the end.
     """
-    shelf = transact(session, _shelf, now)
+    trade = transact(session, _trade, now)
     seed = f"{seed}:{session.scalar(select(func.count(Order.id)))}"  # whoever asks again gets others
     done = 0
     while done < number:
         size = min(LOT, number - done)
-        transact(session, _lot, shelf, seed, done, size, number, now)
+        transact(session, _lot, trade, seed, done, size, number, now)
         done += size
     transact(session, lambda s: s.execute(text("ANALYZE")))
     transact(session, sales.reopen_all)
@@ -72,15 +72,8 @@ def make(session: Session, number: int, seed: str, now: datetime) -> int:
     return done
 
 
-def _shelf(session: Session, now: datetime) -> Shelf:
-    found: dict[tuple[str, int], Offer] = {}
-    countries = list(session.scalars(select(ZoneCountry.country).order_by(ZoneCountry.country)))
-    for country in countries:
-        for place, cart in enumerate(CARTS):
-            try:
-                found[country, place] = offers.offer(session, cart, country)
-            except NotOrderable:
-                continue
+def _trade(session: Session, now: datetime) -> Trade:
+    found = _offers(session)
     served = sorted({country for country, _place in found})
     if not served:
         raise NothingToSell("There is nothing that could be ordered: import the catalogue first.")
@@ -93,7 +86,7 @@ def _shelf(session: Session, now: datetime) -> Shelf:
     ).first()
     session.flush()
     session.expunge_all()
-    return Shelf(
+    return Trade(
         found,
         served,
         [WEIGHTS.get(country, 3) for country in served],
@@ -113,13 +106,30 @@ def _shelf(session: Session, now: datetime) -> Shelf:
     )
 
 
-def _lot(session: Session, shelf: Shelf, seed: str, done: int, size: int, number: int, now: datetime) -> None:
+def _offers(session: Session) -> dict[tuple[str, int], Offer]:
+    """Every cart to every country that takes it, priced from the catalogue in memory: there are a thousand."""
+    found: dict[tuple[str, int], Offer] = {}
+    known = shelf.read(session, ())
+    shelf.use(session, known)
+    try:
+        for country in sorted(known.zone_of):
+            for place, cart in enumerate(CARTS):
+                try:
+                    found[country, place] = offers.offer(session, cart, country)
+                except NotOrderable:
+                    continue
+    finally:
+        shelf.use(session, None)
+    return found
+
+
+def _lot(session: Session, trade: Trade, seed: str, done: int, size: int, number: int, now: datetime) -> None:
     """Write some of the orders with all that belongs to them, and the copies that they needed."""
     rows = Rows(session, size)
     chance = Random(f"{seed}:{done}")
     first = None
     for place in range(done, done + size):
-        story = _story(chance, shelf, (place + chance.random()) / number, now)
+        story = _story(chance, trade, (place + chance.random()) / number, now)
         first = first or story.placed_at
         story.tell(rows, chance)
     for edition_id in sorted(set(rows.on_hand) | set(rows.held) | set(rows.allocated)):
@@ -135,7 +145,7 @@ def _lot(session: Session, shelf: Shelf, seed: str, done: int, size: int, number
             edition_id,
             Movement.COUNT,
             None,
-            f"admin: {shelf.actor}",
+            f"admin: {trade.actor}",
             before,
             on_hand=came,
             reason="From the printer",
@@ -155,20 +165,20 @@ def _lot(session: Session, shelf: Shelf, seed: str, done: int, size: int, number
     session.expunge_all()
 
 
-def _story(chance: Random, shelf: Shelf, part: float, now: datetime) -> Story:
+def _story(chance: Random, trade: Trade, part: float, now: datetime) -> Story:
     """One order at a part of the time that is passed (0 to 1); trade has grown meanwhile."""
     placed_at = now - SPAN * (1 - part**0.8) - timedelta(seconds=chance.randrange(60, 3600))
-    country = chance.choices(shelf.countries, shelf.weights)[0]
-    carts = [place for place in range(len(CARTS)) if (country, place) in shelf.offers]
+    country = chance.choices(trade.countries, trade.weights)[0]
+    carts = [place for place in range(len(CARTS)) if (country, place) in trade.offers]
     cart = chance.choices(carts, [CART_WEIGHTS[place] for place in carts])[0]
-    offer = shelf.offers[country, cart]
+    offer = trade.offers[country, cart]
     return Story(
         market=_market(chance, offer, country),
         offer=offer,
-        names=shelf.names,
-        facts=shelf.facts,
-        keeper=shelf.shopkeeper,
-        actor=shelf.actor,
+        names=trade.names,
+        facts=trade.facts,
+        keeper=trade.shopkeeper,
+        actor=trade.actor,
         placed_at=placed_at,
         now=now,
         outcome=_outcome(chance, now - placed_at),

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Page
 
 from tests.browser import full_desk
+from tests.browser.axe import violations
 from tests.browser.conftest import Strangers
 from tests.conftest import opened, settings_for
 from tests.factories import PASSWORD
@@ -46,8 +46,7 @@ def sign_in(page: Page, shop: LiveShop, language: str) -> None:
 
 def wrong(page: Page, where: str) -> list[str]:
     """What axe finds on a page, and whether anything sticks out of it."""
-    report = Axe().run(page, options={"resultTypes": ["violations"]})
-    found = [f"{where}: {each['id']}: {each['nodes'][0]['html'][:160]}" for each in report.response["violations"]]
+    found = [f"{where}: {each}" for each in violations(page)]
     if not page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"):
         found.append(f"{where}: wider than the screen")
     return found

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from shop.libraries.models import LibraryOrder, LibraryState, Stage
 from shop.libraries.paper_models import Paper
+from tests.browser.axe import violations
 from tests.browser.conftest import Strangers
 from tests.browser.test_buying import fill_in, fits
 from tests.live_shop import LiveShop
@@ -58,10 +58,6 @@ def sign_in(desk: Page, shop: LiveShop, language: str) -> None:
         button.click()
 
 
-def accessible(page: Page) -> list[str]:
-    return [each["id"] for each in Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]]
-
-
 @pytest.mark.parametrize("market", ["en-gb", "ru-us"])
 def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
     phone: Page, desk: Page, live_shop: LiveShop, strangers: Strangers, tmp_path: Path, market: str
@@ -73,9 +69,9 @@ def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
     sign_in(desk, live_shop, market[:2])
     place = f"{live_shop.url}/admin/libraries/{order.ticket}"
     desk.goto(place)
-    assert accessible(desk) == []
+    assert violations(desk) == []
     desk.locator(f"a[href$='{order.ticket}/desk']").click()
-    assert accessible(desk) == []
+    assert violations(desk) == []
 
     desk.locator("form[action$='papers/quote'] button").first.click()
     expect(desk.locator("h3", has_text="Q-")).to_be_visible()
@@ -83,7 +79,7 @@ def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
     fill_in(desk, **{"invoice-postage": "3.50"})
     desk.locator("form[action$='papers/invoice'] button").click()
     expect(desk.locator("h3", has_text="INV-")).to_be_visible()
-    assert accessible(desk) == []
+    assert violations(desk) == []
     fill_in(desk, **{"post-carrier": "Royal Mail", "post-tracking": "RM123"})
     desk.locator("form[action$='/post'] button").click()
     desk.locator("form[action$='/paid']").locator("xpath=..").locator("summary").click()
@@ -138,7 +134,7 @@ def test_a_routed_order_is_answered_by_the_distributor_under_his_link(
 
     sign_in(desk, live_shop, market[:2])
     desk.goto(link[0])
-    assert accessible(desk) == []
+    assert violations(desk) == []
     desk.goto(f"{live_shop.url}/admin/libraries/{order.ticket}")
     expect(desk.get_by_text("in stock")).to_be_visible()
     desk.locator("button[formaction$='/closed']").click()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import Strangers
 from tests.live_shop import LiveShop
 
@@ -58,10 +58,7 @@ def test_nothing_stands_in_the_way_of_a_screen_reader(
     found = []
     for path in PAGES:
         desk.goto(live_shop.url + path)
-        report = Axe().run(desk, options={"resultTypes": ["violations"]})
-        found += [
-            f"{path}: {each['id']}: {each['nodes'][0]['html'][:120]}" for each in report.response["violations"]
-        ]
+        found += [f"{path}: {each}" for each in violations(desk)]
     assert found == []
     assert strangers == []
 
@@ -81,5 +78,4 @@ def test_the_shopkeeper_signs_in_and_sees_the_desk(desk: Page, live_shop: LiveSh
     desk.wait_for_url("**/admin/")
     desk.goto(f"{live_shop.url}/admin/orders")
     expect(desk.locator("h1")).to_be_visible()
-    report = Axe().run(desk, options={"resultTypes": ["violations"]})
-    assert [each["id"] for each in report.response["violations"]] == []
+    assert violations(desk) == []
