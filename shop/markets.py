@@ -24,8 +24,9 @@ from shop.money import Currency, Money
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
 SATURDAY = 5
-RANGE = re.compile(r"(?<!\d)\d{1,3}–\d+(?![^<>]*>)")
-"""Two numbers with an en dash between them, no years (titles stay as they are), outside the tags of HTML."""
+KEPT = re.compile(r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b)(?![^<>]*>)")
+"""Two numbers with an en dash between them, no years (titles stay as they are), and “e-mail”, outside the tags of HTML."""
+YEARS = re.compile(r"(?<!\d)\d{4}–\d+(?![^<>]*>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,12 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
     return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
 
 
-def unbroken(html: str) -> str:
-    """HTML where no line ends within a range such as ``2–4``: an en dash would let it (Unicode, UAX #14)."""
-    return RANGE.sub(r'<span class="unbroken">\g<0></span>', html)
+def unbroken(html: str, *, years: bool = False) -> str:
+    """HTML where no line ends within a range such as ``2–4`` (of years if wanted), or leaves “e-” behind: a dash and a
+    hyphen would let it (Unicode, UAX #14)."""
+    kept = r'<span class="unbroken">\g<0></span>'
+    html = KEPT.sub(kept, html)
+    return YEARS.sub(kept, html) if years else html
 
 
 def write_time(moment: datetime, locale: str) -> str:
