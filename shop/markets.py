@@ -25,7 +25,7 @@ DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
 SATURDAY = 5
 KEPT = re.compile(r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b)(?![^<>]*>)")
-"""Two numbers with an en dash between them, no years (titles stay as they are), and “e-mail”, outside the tags of HTML."""
+"""Two numbers with an en dash between them, no years (titles stay as they are), and “e-mail”; outside tags of HTML."""
 YEARS = re.compile(r"(?<!\d)\d{4}–\d+(?![^<>]*>)")
 
 
@@ -136,6 +136,8 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
     written = format_date(day, form, locale=locale)
     if locale.startswith("ru"):
         written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
+        if form == "long":  # in full: after “г.” a sentence's own full stop would be a second one
+            written = re.sub(r"\sг\.$", "\u00a0года", written)
     return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
 
 

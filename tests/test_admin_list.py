@@ -223,8 +223,8 @@ def test_every_number_of_a_chart_is_in_its_table(
     factories.make_paid_order(session, gateway, paperback=2)
     page = desk.get("/admin/reports").page
     assert page.text.count("The same as a table") == 4
-    assert "Sales in British Pound" in page.text
-    assert "Sales in US Dollar" not in page.text
+    assert "Sales: British Pound" in page.text
+    assert "Sales: US Dollar" not in page.text
     drawn = ["".join(each.itertext()) for each in page.root.iter("{http://www.w3.org/2000/svg}text")]
     drawn = drawn or ["".join(each.itertext()) for each in page.root.iter("text")]
     assert "United Kingdom" in drawn

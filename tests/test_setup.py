@@ -29,7 +29,7 @@ from tests.test_admin_orders import desk, form_to, has_form
 
 __all__ = ["desk"]
 PAGE = "/admin/setup"
-WELL, BAD = "well", "look at it"
+WELL, BAD = "in order", "look at it"
 
 
 def found(desk: Client) -> dict[str, str]:
