@@ -24,8 +24,11 @@ from shop.money import Currency, Money
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
 SATURDAY = 5
-KEPT = re.compile(r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b)(?![^<>]*>)")
-"""Two numbers with an en dash between them, no years (titles stay as they are), and “e-mail”; outside tags of HTML."""
+KEPT = re.compile(
+    r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b|(?<![/\w])(?:RR|LB)-[0-9A-Z]{8}\b|\bISBN[ \u00a0][\d-]{13,17})(?![^<>]*>)"
+)
+"""Where no line ends, outside the tags of HTML: a range of numbers, but not of years (titles stay as they are),
+“e-mail”, the numbers of orders and tickets, an ISBN."""
 YEARS = re.compile(r"(?<!\d)\d{4}–\d+(?![^<>]*>)")
 
 
@@ -149,8 +152,8 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
 
 
 def unbroken(html: str, *, years: bool = False) -> str:
-    """HTML where no line ends within a range such as ``2–4`` (of years if wanted), or leaves “e-” behind: a dash and a
-    hyphen would let it (Unicode, UAX #14)."""
+    """HTML where no line ends within a range such as ``2–4`` (of years if wanted), “e-mail”, a number or an ISBN; a
+    dash or a hyphen would let it (Unicode, UAX #14)."""
     kept = r'<span class="unbroken">\g<0></span>'
     html = KEPT.sub(kept, html)
     return YEARS.sub(kept, html) if years else html

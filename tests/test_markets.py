@@ -66,7 +66,7 @@ def test_numbers_and_days_are_written_as_they_are_there():
     day = date(2026, 3, 5)
     assert write_date(day, "en_GB") == "5 March 2026"
     assert write_date(day, "en_US") == "March 5, 2026"
-    assert write_date(day, "ru") == "5\u00a0марта 2026\u00a0г."
+    assert write_date(day, "ru") == "5\u00a0марта 2026\u00a0года"
     assert [write_number(1234567, locale) for locale in ("en_GB", "ru")] == ["1,234,567", "1\u00a0234\u00a0567"]
 
 

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 WIDTH, HEIGHT = 340, 150
 TOP, BOTTOM, GAP = 10, 18, 4
 VALUES, ROW = 34, 15
-LETTER, LONGEST = 5.2, 34
+LETTER, LONGEST = 6, 34
 """How wide a letter is drawn at most, on an average, and how many of them a name before a lying bar may have."""
 STEPS = (1, 2, 5, 10)
 

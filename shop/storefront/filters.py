@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from functools import cache
 from gettext import NullTranslations
@@ -173,11 +172,9 @@ def unbroken(text: object, *, years: bool = False) -> Markup:
     return Markup(markets.unbroken(str(escape(str(text))), years=years))  # noqa: S704 - escaped
 
 
-def address(text: str) -> Markup:
-    """A web or mail address to be read, where a line may end after each stroke and after the sign “@”."""
-    return Markup("").join(
-        part + Markup("<wbr>") if part in ("/", "@") else part for part in re.split("([/@])", text)
-    )
+def address(url: str) -> Markup:
+    """A web address to be read, where a line may end after each stroke."""
+    return Markup("/<wbr>").join(url.split("/"))
 
 
 def language_name(code: str) -> str:
