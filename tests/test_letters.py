@@ -491,3 +491,11 @@ def test_a_dispute_says_until_when_it_can_be_answered(renderer: Renderer) -> Non
         facts = {"number": "RR-12345678", "worry": "dispute", "details": details}
         text, _html = bodies(renderer.write([letter(Kind.ATTENTION, context=facts)]))
         assert ("The time runs out on 1 December 2026." in text) is told
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_sentence_of_a_letter_ends_twice(locale: str, renderer: Renderer) -> None:
+    for kind in Kind:
+        message = renderer.write([letter(kind, locale)])
+        for said in (str(message["Subject"]), *bodies(message)):
+            assert ".." not in said, kind

@@ -196,7 +196,9 @@ def _tax_rows(data: Mapping[str, Any], currency: Currency, locale: str) -> Rows:
 
 
 def _total_word(kind: str, gettext: Any) -> str:
-    return str({"credit_note": gettext("Credited"), "receipt": gettext("Amount paid")}.get(kind) or gettext("Total"))
+    return str(
+        {"credit_note": gettext("Credited"), "receipt": gettext("Amount paid")}.get(kind) or gettext("Total")
+    )
 
 
 def _to_pay(data: Mapping[str, Any]) -> bool:
