@@ -24,8 +24,12 @@ from shop.money import Currency, Money
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
 SATURDAY = 5
-RANGE = re.compile(r"(?<!\d)\d{1,3}–\d+(?![^<>]*>)")
-"""Two numbers with an en dash between them, no years (titles stay as they are), outside the tags of HTML."""
+KEPT = re.compile(
+    r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b|(?<![/\w])(?:RR|LB)-[0-9A-Z]{8}\b|\bISBN[ \u00a0][\d-]{13,17})(?![^<>]*>)"
+)
+"""Where no line ends, outside the tags of HTML: a range of numbers, but not of years (titles stay as they are),
+“e-mail”, the numbers of orders and tickets, an ISBN."""
+YEARS = re.compile(r"(?<!\d)\d{4}–\d+(?![^<>]*>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
     written = format_date(day, form, locale=locale)
     if locale.startswith("ru"):
         written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
+        if form == "long":  # in full: after “г.” a sentence's own full stop would be a second one
+            written = re.sub(r"\sг\.$", "\u00a0года", written)
     return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
 
 
@@ -145,9 +151,12 @@ def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
     return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
 
 
-def unbroken(html: str) -> str:
-    """HTML where no line ends within a range such as ``2–4``: an en dash would let it (Unicode, UAX #14)."""
-    return RANGE.sub(r'<span class="unbroken">\g<0></span>', html)
+def unbroken(html: str, *, years: bool = False) -> str:
+    """HTML where no line ends within a range such as ``2–4`` (of years if wanted), “e-mail”, a number or an ISBN; a
+    dash or a hyphen would let it (Unicode, UAX #14)."""
+    kept = r'<span class="unbroken">\g<0></span>'
+    html = KEPT.sub(kept, html)
+    return YEARS.sub(kept, html) if years else html
 
 
 def write_time(moment: datetime, locale: str) -> str:

@@ -247,7 +247,7 @@ def test_a_failed_message_is_worked_again(
     assert desk.submit(form_to(page, f"/inbox/{event.event_id}")).status_code == 303
     session.refresh(order)
     assert order.payment_state is PaymentState.PAID
-    assert "The message was worked again." in desk.get("/admin/inbox").page.text
+    assert "The message was processed again." in desk.get("/admin/inbox").page.text
 
 
 def test_a_message_that_fails_again_is_said_so(desk: Client, session: Session, catalogue: Catalogue) -> None:

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from shop.admin.charts import columns
+from shop.admin.charts import across, columns
 from shop.admin.deadlines import overdue_since, post_by
 from shop.admin.export import harmless
 from shop.database import transact
@@ -222,8 +222,8 @@ def test_every_number_of_a_chart_is_in_its_table(
     factories.make_paid_order(session, gateway, paperback=2)
     page = desk.get("/admin/reports").page
     assert page.text.count("The same as a table") == 4
-    assert "Sales in British Pound" in page.text
-    assert "Sales in US Dollar" not in page.text
+    assert "Sales: British Pound" in page.text
+    assert "Sales: US Dollar" not in page.text
     drawn = ["".join(each.itertext()) for each in page.root.iter("{http://www.w3.org/2000/svg}text")]
     drawn = drawn or ["".join(each.itertext()) for each in page.root.iter("text")]
     assert "United Kingdom" in drawn
@@ -235,3 +235,14 @@ def test_a_chart_has_room_below_nothing() -> None:
     assert up.y + up.height == pytest.approx(down.y, abs=0.2)
     assert [cells for _month, cells in chart.rows] == [["300"], ["-200"]]
     assert columns("None", [("", "")], [("None", [0])], str).bars == []
+
+
+def test_the_words_of_a_chart_stand_free_of_its_bars() -> None:
+    sums = columns("Net", [("1", "January")], [("Net", [123_456])], lambda sum_: f"US${sum_:,}.00")
+    assert min(bar.x for bar in sums.bars) > sums.margin > 6 * max(len(line.words) for line in sums.lines)
+    long = across(
+        "Countries", ["Oz", "A country of more letters than a chart has room for"], "Orders", [1, 2], str
+    )
+    assert all(bar.x >= 6 * len(label.words) for bar, label in zip(long.bars, long.labels, strict=True))
+    assert long.labels[1].words.endswith("…")
+    assert long.rows[1][0].endswith("room for")

@@ -201,7 +201,7 @@ def test_a_paperback_for_a_library_comes_to_the_shopkeepers(client: Client, sess
     assert "library enquiry" in to_vera["Subject"]
     assert "запрос библиотеки" in to_anna["Subject"]
     (acknowledged,) = mailer.to(LIBRARIAN)
-    assert "we supply ourselves" in acknowledged.as_bytes().decode("ascii").replace("=\r\n", "")
+    assert "We supply this edition ourselves" in acknowledged.as_bytes().decode("ascii").replace("=\r\n", "")
 
 
 def test_an_unconfirmed_distributor_counts_as_none_in_production(session: Session) -> None:

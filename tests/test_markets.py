@@ -18,6 +18,7 @@ from shop.markets import (
     by_name,
     country_name,
     negotiate,
+    unbroken,
     write_date,
     write_moment,
     write_number,
@@ -66,7 +67,7 @@ def test_numbers_and_days_are_written_as_they_are_there():
     day = date(2026, 3, 5)
     assert write_date(day, "en_GB") == "5 March 2026"
     assert write_date(day, "en_US") == "March 5, 2026"
-    assert write_date(day, "ru") == "5\u00a0марта 2026\u00a0г."
+    assert write_date(day, "ru") == "5\u00a0марта 2026\u00a0года"
     assert [write_number(1234567, locale) for locale in ("en_GB", "ru")] == ["1,234,567", "1\u00a0234\u00a0567"]
 
 
@@ -90,3 +91,12 @@ def test_countries_stand_in_the_readers_alphabetical_order():
     russian = [name for _code, name in by_name(COUNTRIES, "ru")]
     assert russian.index("Йемен") > russian.index("Италия")
     assert russian.index("Йемен") < russian.index("Казахстан")
+
+
+def test_no_line_ends_within_a_number_or_the_word_e_mail():
+    kept = '<span class="unbroken">{}</span>'.format
+    for whole in ("2–4", "e-mail", "RR-1A2B3C4D", "LB-1A2B3C4D", "ISBN 978-0-415-54641-6"):
+        assert unbroken(f"<p>Here {whole}.</p>") == f"<p>Here {kept(whole)}.</p>"
+    for other in ('<a href="/e-mail/RR-1A2B3C4D">http://shop.example/RR-1A2B3C4D</a>', "1920–24", "RR-12"):
+        assert unbroken(other) == other
+    assert unbroken("1920–24", years=True) == kept("1920–24")

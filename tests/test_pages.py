@@ -199,6 +199,16 @@ def test_the_delivered_price_is_book_and_postage_together(client: Client, catalo
     assert all(each in russian for each in ("25,50\xa0£", "21,50\xa0£"))
 
 
+@pytest.mark.parametrize(
+    ("market", "country"), [("en-gb", "United Kingdom (not Northern Ireland)"), ("en-us", "United States")]
+)
+def test_the_home_page_says_once_where_its_prices_lead(
+    client: Client, catalogue: Catalogue, market: str, country: str
+) -> None:
+    home = client.get(f"/{market}/").page.text
+    assert home.count(f"Postage is included. Delivery to: {country}.") == 1
+
+
 def test_only_what_is_known_of_an_edition_is_said(client: Client, catalogue: Catalogue) -> None:
     english, russian = (client.get(f"/en-gb/books/{slug}").page.text for slug in ("paperback", "russian"))
     assert "978-0-415-54641-6" in english

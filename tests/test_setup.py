@@ -29,7 +29,7 @@ from tests.test_admin_orders import desk, form_to, has_form
 
 __all__ = ["desk"]
 PAGE = "/admin/setup"
-WELL, BAD = "well", "look at it"
+WELL, BAD = "in order", "look at it"
 
 
 def found(desk: Client) -> dict[str, str]:
@@ -122,7 +122,7 @@ def test_letters_count_as_arriving_once_the_code_of_a_test_letter_came_back(
     assert desk.submit(form_to(desk.get(PAGE), "/setup/letters")).status_code == 303
     Worker(app).round(everything=True)
     assert found(desk)["Letters arrive"].startswith(f"{BAD} A test letter was asked for")
-    letter = next(each for each in mailer.sent if "A test letter of your shop" in each["Subject"])
+    letter = next(each for each in mailer.sent if "A test letter from your shop" in each["Subject"])
     assert letter["To"] == "vera@longlane.example"
     text = letter.get_body(("plain",)).get_content()
     link = re.search(r"http://localhost(/admin/setup\?letter=([0-9A-Z]{8}))\s", text)

@@ -208,6 +208,7 @@ def test_a_post_to_the_other_region_brings_that_markets_form(
     assert urlsplit(form.action).path == "/ru-us/order"
     assert "25,50\xa0£" in answer.page.text
     assert "84,00\xa0$" in answer.page.text  # 900 g are two steps of 750 g
+    assert "Цена и\xa0валюта зависят от\xa0страны доставки." in answer.page.text
     assert form.fields["note"] == "Hello"
     assert orders(session) == 0
     assert client.submit(form).status_code == 303

@@ -63,7 +63,7 @@ def test_when_stripe_is_silent_the_payment_is_being_confirmed_and_never_failed(
     gateway.before.append(GatewayUnavailable("no answer"))
     page = client.get(f"/en-gb/orders/{order.token}?session_id={checkout}").page
     assert "The payment is being confirmed" in page.text
-    assert "Go on paying" not in page.text
+    assert "Continue to payment" not in page.text
     assert "fail" not in page.text.lower()
 
 

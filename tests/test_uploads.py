@@ -502,7 +502,7 @@ def test_words_change_without_the_file_and_the_history_tells(
     assert image.get("alt") == "Another street"
     fields = set(session.scalars(select(Change.field)))
     assert {"file-all", "alt-en", "made_by-ru"} <= fields
-    assert "What is to be seen" in desk.get(page).page.text
+    assert "What the picture shows" in desk.get(page).page.text
 
 
 def test_of_two_who_change_one_file_the_second_is_told(

@@ -27,7 +27,7 @@ HEAVIEST = 30_000  # grams
 
 
 class BandForm(Form):
-    grams = WholeNumberField(_l("Up to so many grams"), [Required(), NumberRange(1, HEAVIEST)])
+    grams = WholeNumberField(_l("Up to, in grams"), [Required(), NumberRange(1, HEAVIEST)])
     amount = SumField(_l("Sum"), "", validators=[Required(), NumberRange(0, HIGHEST)])
 
 

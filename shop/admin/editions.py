@@ -44,7 +44,7 @@ STATUSES = {
     Status.OUT_OF_PRINT: _l("out of print"),
 }
 LABELS = {
-    "name": _l("What it is called among the others"),
+    "name": _l("Short name"),
     "summary": _l("Summary in one or two sentences"),
     "description": _l("Description (Markdown)"),
 }
@@ -233,7 +233,7 @@ def _form() -> type[Form]:
         "weight_grams": _number(_l("Weight, g"), 1),
         "postage_weight_grams": _number(_l("Weight for postage alone, g"), 1),
         "order_limit": _number(_l("Most copies in one order"), 1, required=True),
-        "last_copies": _number(_l("So many copies or fewer are called the last ones"), 0, required=True),
+        "last_copies": _number(_l("Say “the last copies” at this number or fewer"), 0, required=True),
         "tax_code": line_field(
             _l("Tax code for Stripe"),
             20,

@@ -35,7 +35,7 @@ TABLES = {
 }
 
 FIELDS = {
-    "active": _l("in service"),
+    "active": _l("active"),
     "address": _l("address"),
     "amount": _l("sum in pence or cents"),
     "body": _l("text"),

@@ -188,7 +188,7 @@ class PasswordForm(Form):
     """Another password in place of one's own."""
 
     old = PasswordField(
-        _l("Password so far"),
+        _l("Current password"),
         [Required(), at_most(1000)],
         render_kw={"autocomplete": "current-password", "required": True},
     )
@@ -221,7 +221,7 @@ class PersonForm(Form):
     """What an owner decides about somebody."""
 
     role = role_field()
-    active = BooleanField(_l("In service: may sign in"))
+    active = BooleanField(_l("Active: may sign in"))
     notified = BooleanField(_l("Gets letters about orders and whatever needs attention"))
 
 
@@ -278,7 +278,7 @@ class TraderForm(Form):
     phone = StringField(_l("Telephone"), [at_most(40)], filters=[stripped], render_kw={"type": "tel"})
     vat_number = StringField(_l("VAT number"), [at_most(40)], filters=[stripped])
     dispatch_days = WholeNumberField(
-        _l("Posted within so many working days"),
+        _l("Posted within (working days)"),
         [Required(), NumberRange(1, 30, message=_l("Please write a number from %(min)s to %(max)s."))],
         render_kw={"inputmode": "numeric"},
     )

@@ -61,11 +61,11 @@ def replay(event_id: str) -> ResponseReturnValue:
         # The event stays failed with its error, and whoever pressed the button is told.
         session.rollback()
         log.exception("event %s could not be worked", event_id)
-        flash(_("The message still cannot be worked."), "warning")
+        flash(_("The message still cannot be processed."), "warning")
     else:
         event = session.get_one(InboxEvent, event_id, populate_existing=True)
         if event.state is InboxState.DONE:
-            flash(_("The message was worked again."))
+            flash(_("The message was processed again."))
         else:
-            flash(_("The message still cannot be worked."), "warning")
+            flash(_("The message still cannot be processed."), "warning")
     return redirect(url_for("admin.inbox_list"), code=303)

@@ -55,12 +55,12 @@ def days_field(label: str, least: int = 1, most: int = 90) -> WholeNumberField:
 class LibraryRulesForm(Form):
     """What the owner decides about library orders."""
 
-    remind_days = days_field(_l("Remind the distributor after so many working days"))
-    tell_days = days_field(_l("Tell you so many working days later"))
-    valid_days = days_field(_l("A quotation holds for so many days"), most=365)
-    terms_days = days_field(_l("An invoice is due after so many days"), most=365)
-    before_due_days = days_field(_l("Remind so many days before the due date"))
-    after_due_days = days_field(_l("Remind so many days after the due date"))
+    remind_days = days_field(_l("Remind the distributor after (working days)"))
+    tell_days = days_field(_l("Tell you after another (working days)"))
+    valid_days = days_field(_l("A quotation is valid for (days)"), most=365)
+    terms_days = days_field(_l("An invoice is due after (days)"), most=365)
+    before_due_days = days_field(_l("Remind before the due date (days)"))
+    after_due_days = days_field(_l("Remind after the due date (days)"))
 
 
 def copies_field(label: str, least: int = 1) -> WholeNumberField:

@@ -53,7 +53,7 @@ def change_rules() -> ResponseReturnValue:
     if required:
         flash(_("Whoever has no second factor is now led to set one up before anything else."))
     else:
-        flash(_("Everybody may now decide about a second factor for himself."))
+        flash(_("Each person may now decide about a second factor."))
     return redirect(url_for("admin.people_list"), code=303)
 
 

@@ -131,7 +131,7 @@ def _copies(session: Session, payment: Payment, typed: Mapping[str, str]) -> Wan
     try:
         return Wanted(copies.price(session, order, numbers), numbers, "copies")
     except WrongState:
-        raise Unclear(_("So many copies cannot be refunded.")) from None
+        raise Unclear(_("That many copies cannot be refunded.")) from None
 
 
 def _confirmation(

@@ -64,7 +64,7 @@ def replace(shipment_id: int) -> ResponseReturnValue:
     except OutOfStock:
         return _replacing(find_parcel(shipment_id), 409, _no_copies())
     except WrongState:
-        return _replacing(find_parcel(shipment_id), 409, _("So many copies of this parcel cannot be replaced."))
+        return _replacing(find_parcel(shipment_id), 409, _("That many copies of this parcel cannot be replaced."))
     flash(_("A free parcel is to be posted. Its copies are put aside."))
     return _back(find_parcel(shipment_id))
 

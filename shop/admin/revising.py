@@ -169,8 +169,8 @@ OTHER = {
     "position": _l("Place in the list"),
     "cover": _l("Cover"),
     "file": _l("File"),
-    "alt": _l("What is to be seen"),
-    "made_by": _l("Whose picture it is"),
+    "alt": _l("What the picture shows"),
+    "made_by": _l("Credit"),
 }
 
 

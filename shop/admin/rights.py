@@ -109,7 +109,7 @@ ACTS: dict[str, Act] = {
     "statement_file": Act(Right.EXPORT, _l("downloaded a statement")),
     # Everything else
     **_see(Right.LOOK, "inbox_list", "letter_list", "library_list", "library_page"),
-    "replay": Act(Right.MANAGE, _l("worked a message from Stripe again")),
+    "replay": Act(Right.MANAGE, _l("processed a message from Stripe again")),
     "letter_again": Act(Right.MANAGE, _l("sent a letter again")),
     "move": Act(Right.MANAGE, _l("brought a library order up to date")),
     **_see(Right.LOOK, "withdrawal_list"),

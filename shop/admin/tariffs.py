@@ -201,8 +201,8 @@ def _postage_form(session: Session, filled: bool = False) -> Form:
         currency = REGIONS[zone.region].currency.value
         fields[f"{zone.slug}-on"] = BooleanField(_l("Parcels go there"))
         values[f"{zone.slug}-on"] = zone.enabled
-        fields[f"{zone.slug}-least"] = _days(_l("At least so many working days"))
-        fields[f"{zone.slug}-most"] = _days(_l("At most so many working days"), f"{zone.slug}-least")
+        fields[f"{zone.slug}-least"] = _days(_l("Working days, at least"))
+        fields[f"{zone.slug}-most"] = _days(_l("Working days, at most"), f"{zone.slug}-least")
         values[f"{zone.slug}-least"], values[f"{zone.slug}-most"] = zone.min_days, zone.max_days
         sums = {str(band.up_to_grams): band.amount for band in zone.bands}
         if zone.further_amount is not None:

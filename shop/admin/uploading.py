@@ -269,8 +269,8 @@ def _form(task: Task) -> type[Form]:
     fields = {}
     for code in LANGUAGES if task.is_picture else ():
         there = {"lang": code}
-        fields[f"alt-{code}"] = line_field(_l("What is to be seen"), 300, required=True, render_kw=there)
-        fields[f"made_by-{code}"] = line_field(_l("Whose picture it is"), 200, render_kw=there)
+        fields[f"alt-{code}"] = line_field(_l("What the picture shows"), 300, required=True, render_kw=there)
+        fields[f"made_by-{code}"] = line_field(_l("Credit"), 200, render_kw=there)
     made: type[Form] = type("UploadForm", (Form,), fields)
     return made
 

@@ -213,9 +213,9 @@ LETTER_STATE = {
 }
 
 INBOX = {
-    InboxState.NEW: _l("to be worked"),
-    InboxState.DONE: _l("worked"),
-    InboxState.FAILED: _l("could not be worked"),
+    InboxState.NEW: _l("to be processed"),
+    InboxState.DONE: _l("processed"),
+    InboxState.FAILED: _l("could not be processed"),
 }
 
 OUTCOME = {
@@ -234,7 +234,7 @@ MOVEMENT = {
     Movement.RELEASE: _l("released"),
     Movement.ALLOCATE: _l("sold"),
     Movement.FREE: _l("freed by a refund"),
-    Movement.SHIP: _l("left the house"),
+    Movement.SHIP: _l("sent out"),
     Movement.RETURN: _l("came back"),
     Movement.REPLACE: _l("put aside for a free parcel"),
     Movement.UNPOST: _l("has not left after all"),

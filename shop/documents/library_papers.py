@@ -77,7 +77,7 @@ def paper(data: Mapping[str, Any]) -> bytes:
             "currency": gettext("Currency of all sums: %(name)s (%(code)s).")
             % {"name": spelled, "code": currency.value},
             "notes": _notes(data, locale),
-            "bank": [gettext("Payment"), *bank_rows(data["bank"], gettext)] if _to_pay(data) else [],
+            "bank": [gettext("How to pay"), *bank_rows(data["bank"], gettext)] if _to_pay(data) else [],
         },
     )
 
@@ -196,7 +196,9 @@ def _tax_rows(data: Mapping[str, Any], currency: Currency, locale: str) -> Rows:
 
 
 def _total_word(kind: str, gettext: Any) -> str:
-    return str({"credit_note": gettext("Credited"), "receipt": gettext("Paid")}.get(kind) or gettext("Total"))
+    return str(
+        {"credit_note": gettext("Credited"), "receipt": gettext("Amount paid")}.get(kind) or gettext("Total")
+    )
 
 
 def _to_pay(data: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from stdnum import isbn
 
 from shop.errors import MailRefused
@@ -146,6 +146,7 @@ class Renderer:
             moment=lambda instant: write_moment(datetime.fromisoformat(instant), locale),
             country=lambda code: country_name(code, locale),
             isbn=isbn.format,
+            unbroken=lambda told: Markup(unbroken(str(escape(told)))),  # noqa: S704 - escaped
         )
         environment.globals.update(
             address_of=lambda path: self._shop_url + path,

@@ -56,7 +56,9 @@ PAGES: dict[type[Exception] | int, Page] = {
     404: Page(
         404,
         _l("There is no such page"),
-        _l("The address may have been mistyped, or the page has moved. What the shop has is one click away."),
+        _l(
+            "The address may have been mistyped, or the page may have moved. Everything in the shop is one click away."
+        ),
     ),
     405: Page(
         405,

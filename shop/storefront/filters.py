@@ -54,6 +54,7 @@ def init_app(app: Flask) -> None:
         legible=legible,
         place_name=place_name,
         unbroken=unbroken,
+        address=address,
     )
     app.jinja_env.globals.update(
         cover=cover,
@@ -166,9 +167,14 @@ def on_the_way(zone: PostageZone) -> Markup:
     return unbroken(words)
 
 
-def unbroken(text: object) -> Markup:
-    """A text, lazy or not, where no line ends within a range of numbers."""
-    return Markup(markets.unbroken(str(escape(str(text)))))  # noqa: S704 - escaped
+def unbroken(text: object, *, years: bool = False) -> Markup:
+    """A text, lazy or not, where no line ends within a range of numbers (of years if wanted) or within “e-mail”."""
+    return Markup(markets.unbroken(str(escape(str(text))), years=years))  # noqa: S704 - escaped
+
+
+def address(url: str) -> Markup:
+    """A web address to be read, where a line may end after each stroke."""
+    return Markup("/<wbr>").join(url.split("/"))
 
 
 def language_name(code: str) -> str:

@@ -60,7 +60,7 @@ def letter(language: str) -> Letter:
             language,
             (own(gettext("A suggestion for the library:") + " "), Part(title.title, False, title.language)),
             [
-                [(own(gettext("Dear librarian,")),)],
+                [(own(gettext("Dear Librarian,")),)],
                 [(own(gettext("May I suggest this book for our library?")),)],
                 *(list(_about(each.slug, language)) for each in described().editions),
                 [

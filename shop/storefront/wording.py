@@ -47,7 +47,7 @@ class Words:
 STATES: dict[Standing, Words] = {
     Standing.TO_PAY: Words(
         _l("Waiting for payment"),
-        _l("Your order has been noted, and the copies are put aside for you. Nothing has been paid yet."),
+        _l("Your order is recorded, and the copies are put aside for you. Nothing has been paid yet."),
         _l("Please pay within about forty minutes; after that the copies go back on sale."),
     ),
     Standing.SHORT: Words(
@@ -56,7 +56,7 @@ STATES: dict[Standing, Words] = {
             "Fewer copies lie on the shelf than we thought, so this order cannot be paid just now. Nothing has been "
             "paid yet."
         ),
-        _l("We have been told and are looking. You may wait, or cancel the order."),
+        _l("We have been told and are looking into it. You may wait, or cancel the order."),
     ),
     Standing.UNFITTING: Words(
         _l("We are looking at your payment"),

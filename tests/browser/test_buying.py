@@ -102,9 +102,9 @@ def test_a_declined_card_can_be_replaced(phone: Page, live_shop: LiveShop):
 def test_a_reader_comes_back_without_paying_and_goes_on_or_gives_up(phone: Page, live_shop: LiveShop):
     order_both(phone, live_shop, "en-gb")
     phone.locator("button[name=action][value=cancel]").click()
-    expect(phone.get_by_role("button", name="Go on paying")).to_be_visible()
+    expect(phone.get_by_role("button", name="Continue to payment")).to_be_visible()
     here = phone.url.partition("#")[0]
-    phone.get_by_role("button", name="Go on paying").click()
+    phone.get_by_role("button", name="Continue to payment").click()
     assert phone.url.startswith(live_shop.sandbox.url)
     phone.goto(here)
     phone.get_by_role("button", name="Cancel the order").click()
