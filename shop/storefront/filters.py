@@ -26,6 +26,7 @@ from shop.extensions import db, settings
 from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.storefront.assets import asset
+from shop.storefront.fragments import Once
 from shop.trader import SHOP, Trader
 
 PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
@@ -33,6 +34,7 @@ PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
 
 def init_app(app: Flask) -> None:
     quick_translations(app)
+    app.jinja_env.add_extension(Once)
     app.jinja_env.filters.update(
         money=money,
         day=day,

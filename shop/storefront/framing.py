@@ -27,9 +27,8 @@ def fill(shelf: Shelf, name: str, values: Mapping[str, Any]) -> str:
     template = current_app.jinja_env.get_template(name)
     given = dict(values)
     current_app.update_template_context(given)
-    macros = current_app.jinja_env.get_template("_macros.html")
-    context = template.new_context(given | {"market": g.market})
-    context.vars["m"] = macros.make_module(context.get_all())
+    context = template.new_context(given | {"market": g.market, "shelf": shelf})
+    context.vars["m"] = current_app.jinja_env.get_template("_macros.html").module
     before, after = _frame(shelf, name, given)
     before = LINK.sub(lambda found: f'"{_escaped(elsewhere(MARKETS[found[1]]))}"', before)
     return "".join((before, *template.blocks["main"](context), after))
