@@ -7,40 +7,66 @@ that was given a ``shelf`` (``framing.fill``) keeps them; everywhere else they a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes, pass_context
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from shop.catalogue.shelf import Shelf
 
+FIND, KEEP = "fragment", "kept_fragment"
+
 
 class Once(Extension):
-    """The tag ``{% once key, key … %} … {% endonce %}``."""
+    """The tag ``{% once key, key … %} … {% endonce %}``.
+
+    It becomes a look-up, and what is between the tags where that finds nothing: two calls of filters, since a form has
+    a dozen of these and Jinja's own ways of calling (macros, methods of extensions) take longer than the look-up.
+    """
 
     tags = {"once"}  # noqa: RUF012 - Jinja's own declaration
 
-    def parse(self, parser: Parser) -> nodes.Node:
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters.update({FIND: find, KEEP: keep})
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
         line = next(parser.stream).lineno
         keys: list[nodes.Expr] = []
         while parser.stream.current.type != "block_end":
             parser.stream.skip_if("comma")
             keys.append(parser.parse_expression())
-        place = f"{parser.name}:{parser.free_identifier().name}"
+        found, made = parser.free_identifier(), parser.free_identifier()
+        place: list[nodes.Expr] = [nodes.Const(f"{parser.name}:{found.name}"), *keys]
         body = parser.parse_statements(("name:endonce",), drop_needle=True)
-        call = self.call_method("kept", [nodes.ContextReference(), nodes.Const(place), nodes.Tuple(keys, "load")])
-        return nodes.CallBlock(call, [], [], body).set_lineno(line)
+        look = nodes.Assign(found, _filter(nodes.Tuple(place, "load"), FIND))
+        make = nodes.AssignBlock(made, None, body)
+        kept = nodes.Output([_filter(made, KEEP, nodes.Tuple(place, "load"))])
+        missing = nodes.Test(found, "none", [], [], None, None)
+        return [
+            look.set_lineno(line),
+            nodes.If(missing, [make, kept], [], [nodes.Output([found])]).set_lineno(line),
+        ]
 
-    def kept(self, context: Context, place: str, keys: tuple[Any, ...], caller: Callable[[], str]) -> str:
-        shelf: Shelf | None = context.get("shelf")
-        if shelf is None:
-            return caller()
-        key = (place, context["market"].slug, keys)
-        made = shelf.made.get(key)
-        if made is None:
-            made = shelf.made[key] = caller()
-        text: str = made
-        return text
+
+def _filter(value: nodes.Expr, name: str, *arguments: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(value, name, list(arguments), [], None, None)
+
+
+@pass_context
+def find(context: Context, place: tuple[Any, ...]) -> Markup | None:
+    """What was made of a fragment before for this shelf, market and keys."""
+    shelf: Shelf | None = context.get("shelf")
+    found: Markup | None = shelf.made.get((context["market"].slug, place)) if shelf else None
+    return found
+
+
+@pass_context
+def keep(context: Context, made: Markup, place: tuple[Any, ...]) -> Markup:
+    shelf: Shelf | None = context.get("shelf")
+    if shelf:
+        shelf.made[context["market"].slug, place] = made
+    return made
