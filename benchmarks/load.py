@@ -22,7 +22,7 @@ PATIENCE = 60
 SERVERS = {
     # As the README has it in production.
     "granian": (
-        *("granian", "--factory", "benchmarks.apps:{app}", "--interface", "wsgi", "--host", "127.0.0.1"),
+        *("serve.py", "wsgi:app", "--interface", "wsgi", "--host", "127.0.0.1"),
         *(
             "--port",
             "{port}",
@@ -37,7 +37,7 @@ SERVERS = {
         *("--log-level", "error"),
     ),
     "gunicorn": (
-        *("gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
+        *("-m", "gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
         *("--threads", "{threads}", "--timeout", "90", "--no-control-socket", "--log-level", "warning"),
     ),
 }
@@ -75,7 +75,7 @@ def served(app: str, environ: Mapping[str, str], server: str = "gunicorn") -> It
     port = Served(free_port())
     words = (each.format(app=app, port=int(port), workers=WORKERS, threads=THREADS) for each in SERVERS[server])
     port.began = time.monotonic()
-    port.process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=dict(environ))
+    port.process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=dict(environ))
     try:
         deadline = time.monotonic() + PATIENCE
         while True:

@@ -91,7 +91,7 @@ def test_it_runs_again_in_the_same_folder_and_stops_whole(tmp_path):
         second.stop()
 
 
-@pytest.mark.parametrize("part", ["flask shop worker", "-m granian", "-m shop.sandbox"])
+@pytest.mark.parametrize("part", ["flask shop worker", "serve.py", "-m shop.sandbox"])
 def test_a_part_that_was_killed_is_started_again(tmp_path, part):
     running = LiveShop(tmp_path).start()
     try:
@@ -146,7 +146,7 @@ def processes_of(running: LiveShop) -> list[int]:
 
 def web_processes_of(running: LiveShop) -> list[int]:
     """The web server, and then its workers."""
-    return sorted(pid for pid in processes_of(running) if b"granian" in command_of(pid))
+    return sorted(pid for pid in processes_of(running) if b"serve.py" in command_of(pid))
 
 
 def kill_workers(running: LiveShop) -> None:

@@ -1,0 +1,20 @@
+"""Granian with the shop loaded before its workers are: ``python serve.py`` takes every option of ``granian``.
+
+Workers are forks of this process. They share what is loaded (most of what the shop needs in memory), and a worker that
+takes the place of another one answers at once. Nothing that must not be shared is opened before: connections to the
+database and to Stripe are made by the process that uses them. New code wants a restart, not a SIGHUP.
+"""
+
+import gc
+
+# Nothing that is loaded here will be garbage; looked through by the collector, its pages would be written to and copied.
+gc.disable()
+
+import wsgi  # noqa: E402, F401
+from granian.cli import entrypoint  # noqa: E402
+
+gc.freeze()
+gc.enable()
+
+if __name__ == "__main__":
+    entrypoint()
