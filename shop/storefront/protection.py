@@ -13,6 +13,7 @@ from flask import Flask, Response, abort, request, session
 
 from shop.extensions import ROOM, settings
 from shop.settings import Settings
+from shop.storefront.styling import style_source
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_GUARD = ("/stripe/webhook",)  # carries a signature instead
@@ -107,7 +108,7 @@ def standing_headers(app: Flask) -> Callable[[Response], Response]:
     of_shop: Settings = app.extensions["shop.settings"]
     origins = " ".join(("'self'", *of_shop.checkout_origins))
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        f"default-src 'none'; style-src 'self' {style_source(app)}; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
         f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
     )
     standing = {
