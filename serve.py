@@ -7,14 +7,16 @@ database and to Stripe are made by the process that uses them. New code wants a 
 
 import gc
 
-# Nothing that is loaded here will be garbage; looked through by the collector, its pages would be written to and copied.
+# Nothing that is loaded here will be garbage. If the collector looked through it in a worker, it would write to it, and
+# what is written to is shared no longer.
 gc.disable()
 
-import wsgi  # noqa: E402, F401
 from granian.cli import entrypoint  # noqa: E402
+
+import wsgi  # noqa: E402, F401
 
 gc.freeze()
 gc.enable()
 
 if __name__ == "__main__":
-    entrypoint()
+    entrypoint()  # type: ignore[no-untyped-call]

@@ -60,6 +60,7 @@ TABLES = (
 ROOM: dict[str, int] = {}
 """Endpoints that take files, and how long a body may be there (bytes); each is entered by its own module."""
 
+
 class Sessions(SecureCookieSessionInterface):
     """Flask's own sessions; whoever brings no cookie, as all readers do, costs no key derivation."""
 

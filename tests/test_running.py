@@ -7,12 +7,18 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from sqlalchemy.pool import QueuePool
 
+from shop.app import create_app
 from shop.sandbox.launch import SHORTEST_LIFE, answers, free_port
+from shop.settings import Settings
+from tests.conftest import engine_of
 from tests.live_shop import ROOT, LiveShop, clean_environment
 from tests.sandbox_process import fetch
 
@@ -23,6 +29,20 @@ def test_everything_answers(live_shop: LiveShop):
     assert live_shop.sandbox.control("health")
     assert live_shop.page("/ru-gb/").language == "ru"
     assert live_shop.admin[1] in live_shop.said
+
+
+def test_a_shop_put_together_before_its_workers_has_opened_nothing_that_they_must_not_share(settings: Settings):
+    def opened() -> set[str]:
+        files = Path("/proc/self/fd")
+        named = {link.readlink().as_posix() for link in files.iterdir() if link.is_symlink()}
+        return {name for name in named if name.startswith("socket:") or ".sqlite" in name}
+
+    before, threads = opened(), threading.active_count()
+    engine = engine_of(create_app(settings))
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.checkedin() + engine.pool.checkedout() == 0
+    assert opened() == before
+    assert threading.active_count() == threads
 
 
 def test_secrets_are_kept_from_others(live_shop: LiveShop):

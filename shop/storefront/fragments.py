@@ -1,7 +1,7 @@
 """``{% once … %}``: parts of a template that are made once for a shelf and a market, and then put in as they are.
 
-What stands between the tags may depend on nothing but the catalogue on the shelf, the market, and the values that the
-tag names (``{% once edition.slug %}``): few values, that is, of the catalogue's and none that somebody typed. Only a page
+What stands between the tags may depend on nothing but the catalogue on the shelf, the market, and the values that
+the tag names (``{% once edition.slug %}``): few values, of the catalogue's, and none that somebody typed. Only a page
 that was given a ``shelf`` (``framing.fill``) keeps them; everywhere else they are rendered like any other text.
 """
 
@@ -27,7 +27,7 @@ class Once(Extension):
     a dozen of these and Jinja's own ways of calling (macros, methods of extensions) take longer than the look-up.
     """
 
-    tags = {"once"}  # noqa: RUF012 - Jinja's own declaration
+    tags = {"once"}
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

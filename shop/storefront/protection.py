@@ -108,7 +108,8 @@ def standing_headers(app: Flask) -> Callable[[Response], Response]:
     of_shop: Settings = app.extensions["shop.settings"]
     origins = " ".join(("'self'", *of_shop.checkout_origins))
     policy = (
-        f"default-src 'none'; style-src 'self' {style_source(app)}; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        f"default-src 'none'; style-src 'self' {style_source(app)}; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; "
         f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
     )
     standing = {
