@@ -13,8 +13,11 @@ gc.disable()
 
 from granian.cli import entrypoint  # noqa: E402
 
-import wsgi  # noqa: E402, F401
+import wsgi  # noqa: E402
 
+for name in wsgi.app.jinja_env.list_templates():
+    if name.startswith("storefront/") or "/" not in name:  # what readers see
+        wsgi.app.jinja_env.get_template(name)
 gc.freeze()
 gc.enable()
 
