@@ -27,6 +27,8 @@ def fonts_here() -> list[str]:
     names = ["cyrillic", "latin"] if russian else ["latin", "latin-bold", "switch"]
     if request.endpoint in BYLINED:
         names += ["latin-italic", "cyrillic-italic"] if russian else ["latin-italic"]
+    elif request.endpoint == "storefront.recommend":  # a letter in either language
+        names += ["latin-italic"] if russian else ["latin-italic", "cyrillic"]
     elif (request.view_args or {}).get("slug") in WITH_TITLES:
         names.append("latin-italic")
     return names
