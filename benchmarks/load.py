@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,22 +24,12 @@ PATIENCE = 60
 SERVERS = {
     # As the README has it in production.
     "granian": (
-        *("granian", "--factory", "benchmarks.apps:{app}", "--interface", "wsgi", "--host", "127.0.0.1"),
-        *(
-            "--port",
-            "{port}",
-            "--workers",
-            "{workers}",
-            "--blocking-threads",
-            "{threads}",
-            "--no-ws",
-            "--http",
-            "1",
-        ),
-        *("--log-level", "error"),
+        *("serve.py", "wsgi:app", "--interface", "wsgi", "--host", "127.0.0.1"),
+        *("--port", "{port}", "--workers", "{workers}", "--blocking-threads", "{threads}", "--no-ws"),
+        *("--http", "1", "--respawn-failed-workers", "--log-level", "error"),
     ),
     "gunicorn": (
-        *("gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
+        *("-m", "gunicorn", "benchmarks.apps:{app}()", "--bind", "127.0.0.1:{port}", "--workers", "{workers}"),
         *("--threads", "{threads}", "--timeout", "90", "--no-control-socket", "--log-level", "warning"),
     ),
 }
@@ -49,14 +41,19 @@ class Served(int):
     process: subprocess.Popen[bytes]
     began: float
 
-    def workers(self) -> list[float]:
-        """Memory of each worker, in megabytes."""
+    def workers(self) -> list[str]:
+        """Each worker's process id."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [child for task in tasks for child in task.read_text().split()]
-        sizes = [
-            _resident(child) for child in children if "multiprocessing.resource_tracker" not in _command(child)
-        ]
-        return [size for size in sizes if size]
+        return [child for child in children if "multiprocessing.resource_tracker" not in _command(child)]
+
+    def memory(self) -> list[float]:
+        """Memory of each worker, in megabytes."""
+        return [size for size in map(_resident, self.workers()) if size]
+
+    def lose_a_worker(self) -> None:
+        """Kill one, for which the server starts another."""
+        os.kill(int(self.workers()[0]), signal.SIGKILL)
 
 
 def _command(pid: str) -> str:
@@ -70,12 +67,14 @@ def _resident(pid: str) -> float:
 
 
 @contextmanager
-def served(app: str, environ: Mapping[str, str], server: str = "gunicorn") -> Iterator[Served]:
-    """Serve ``benchmarks.apps:{app}()`` with two workers; gives the port."""
+def served(
+    app: str, environ: Mapping[str, str], server: str = "gunicorn", workers: int = WORKERS
+) -> Iterator[Served]:
+    """Serve ``benchmarks.apps:{app}()``, or the shop as it is under Granian; gives the port."""
     port = Served(free_port())
-    words = (each.format(app=app, port=int(port), workers=WORKERS, threads=THREADS) for each in SERVERS[server])
+    words = (each.format(app=app, port=int(port), workers=workers, threads=THREADS) for each in SERVERS[server])
     port.began = time.monotonic()
-    port.process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=dict(environ))
+    port.process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=dict(environ))
     try:
         deadline = time.monotonic() + PATIENCE
         while True:

@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import flask_migrate
@@ -78,15 +78,30 @@ def compare(environ: Mapping[str, str], rounds: int, share: float) -> bool:
         for _ in range(rounds):
             for name, work in measures.items():
                 found[name].append(work())
-        memory = {server: max(shop.workers()) for server, shop in shops.items()}
-    return report(found, memory, first)
+        memory = {server: max(shop.memory()) for server, shop in shops.items()}
+    return report(found, memory, first, after_a_start(environ))
+
+
+def after_a_start(environ: Mapping[str, str]) -> float:
+    """From the death of the one worker to a page from the one that takes its place, in seconds."""
+    with served("pages", environ, "granian", workers=1) as shop:
+        page = get(PAGE, {"Accept-Encoding": "br", "Host": "localhost"})
+        fetch(shop, page)
+        shop.lose_a_worker()
+        began = time.monotonic()
+        while True:
+            with suppress(OSError, RuntimeError):  # it was still on its way to its end
+                if fetch(shop, page).startswith(b"HTTP/1.1 200"):
+                    return time.monotonic() - began
 
 
 def count(name: str, share: float) -> int:
     return max(16, int(REQUESTS[name] * share))
 
 
-def report(found: dict[str, list[float]], memory: Mapping[str, float], first: Mapping[str, float]) -> bool:
+def report(
+    found: dict[str, list[float]], memory: Mapping[str, float], first: Mapping[str, float], again: float
+) -> bool:
     print(
         f"\nPublic pages, two workers, {len(found['hello'])} rounds, median (lowest to highest), share of hello:"
     )
@@ -101,6 +116,13 @@ def report(found: dict[str, list[float]], memory: Mapping[str, float], first: Ma
             f"  {server}: {memory[server]:.0f} MB a worker, first page {first[server]:.2f} s after the server's start"
         )
     good = True
+    for name, value, unit, limit in (
+        ("memory", memory["granian"], "MB a worker", HEAVIEST),
+        ("start", again, "s from a worker's start to its first page", LATEST),
+    ):
+        met = value < limit
+        print(f"{name}: {value:.2f} {unit} (wanted: less than {limit}){'' if met else ' – MISSED'}")
+        good &= met
     for name, wanted in WANTED.items():
         met = shares[f"granian {name}"] >= wanted
         print(

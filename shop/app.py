@@ -13,7 +13,7 @@ from shop import admin, cli, storefront, webhooks
 from shop.catalogue.version import Watch
 from shop.clock import Clock
 from shop.database import prepare
-from shop.extensions import babel, csrf, db, select_locale
+from shop.extensions import Sessions, babel, csrf, db, select_locale
 from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
 from shop.payments.stripe_gateway import StripeGateway
@@ -58,6 +58,7 @@ def create_app(
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
     )
+    app.session_interface = Sessions()
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.extensions["shop.settings"] = settings

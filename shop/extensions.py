@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import cast
 
-from flask import current_app, g, has_request_context
+from babel import Locale
+from flask import Flask, Request, current_app, g, has_request_context
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
@@ -57,6 +60,16 @@ TABLES = (
 ROOM: dict[str, int] = {}
 """Endpoints that take files, and how long a body may be there (bytes); each is entered by its own module."""
 
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own sessions; whoever brings no cookie, as all readers do, costs no key derivation."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 db = SQLAlchemy(model_class=Base)
 babel = Babel()
 csrf = CSRFProtect()
@@ -84,6 +97,11 @@ def now() -> datetime:
     return cast(datetime, g.now)
 
 
-def select_locale() -> str:
+def select_locale() -> Locale:
     """The locale that the page's address, or the person signed in, has chosen."""
-    return cast(str, g.get("locale", "en_GB"))
+    return _locale(g.get("locale", "en_GB"))
+
+
+@cache
+def _locale(name: str) -> Locale:
+    return Locale.parse(name)

@@ -36,7 +36,7 @@ TRADER = ("Long Lane Books", "1 Long Lane", "London EC1A 9HF", "help@longlane.ex
 
 def spoken(element: ElementTree.Element, language: str) -> Iterator[tuple[str, str]]:
     """(language, text) of everything a reader reads or hears, attributes included; data for machines is neither."""
-    if element.tag == "script":
+    if element.tag in ("script", "style"):
         return
     lang = element.get("lang", language)
     own = "en" if lang.endswith("-Latn") else lang[:2]  # romanised, so that a reader of English can read it
@@ -163,7 +163,7 @@ def test_a_page_stays_the_same_until_an_availability_class_changes(
 def test_everything_a_page_loads_is_our_own_and_small(client: Client, catalogue: Catalogue) -> None:
     answer = client.get("/ru-gb/")
     page, size = answer.page, len(answer.data)
-    loaded = [each.get("href", "") for each in page.all("head/link") if each.get("rel") in ("icon", "stylesheet")]
+    loaded = [each.get("href", "") for each in page.all("head/link") if each.get("rel") in ("icon", "preload")]
     loaded += [each.get("src", "") for each in page.all(".//img")]
     assert len(loaded) > 2
     for address in loaded:

@@ -7,13 +7,19 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from sqlalchemy.pool import QueuePool
 
+from shop.app import create_app
 from shop.sandbox.launch import SHORTEST_LIFE, answers, free_port
+from shop.settings import Settings
+from tests.conftest import engine_of
 from tests.live_shop import ROOT, LiveShop, clean_environment
 from tests.sandbox_process import fetch
 
@@ -24,6 +30,20 @@ def test_everything_answers(live_shop: LiveShop):
     assert live_shop.sandbox.control("health")
     assert live_shop.page("/ru-gb/").language == "ru"
     assert live_shop.admin[1] in live_shop.said
+
+
+def test_a_shop_put_together_before_its_workers_has_opened_nothing_that_they_must_not_share(settings: Settings):
+    def opened() -> set[str]:
+        files = Path("/proc/self/fd")
+        named = {link.readlink().as_posix() for link in files.iterdir() if link.is_symlink()}
+        return {name for name in named if name.startswith("socket:") or ".sqlite" in name}
+
+    before, threads = opened(), threading.active_count()
+    engine = engine_of(create_app(settings))
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.checkedin() + engine.pool.checkedout() == 0
+    assert opened() == before
+    assert threading.active_count() == threads
 
 
 def test_secrets_are_kept_from_others(live_shop: LiveShop):
@@ -100,7 +120,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
     running.stop()
 
 
-@pytest.mark.parametrize("part", ["flask shop worker", "-m granian", "-m shop.sandbox"])
+@pytest.mark.parametrize("part", ["flask shop worker", "serve.py", "-m shop.sandbox"])
 def test_a_part_that_was_killed_is_started_again(mortal: LiveShop, part: str) -> None:
     killed, before = parents_of(processes_of(mortal), part), len(mortal.said)
     os.kill(killed, signal.SIGKILL)
@@ -148,7 +168,7 @@ def processes_of(running: LiveShop) -> list[int]:
 
 def web_processes_of(running: LiveShop) -> list[int]:
     """The web server, and then its workers."""
-    return sorted(pid for pid in processes_of(running) if b"granian" in command_of(pid))
+    return sorted(pid for pid in processes_of(running) if b"serve.py" in command_of(pid))
 
 
 def kill_workers(running: LiveShop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import pytest
@@ -68,6 +70,17 @@ def test_every_post_but_the_webhook_refuses_other_sites(app: Flask, client: Clie
         address = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule.rule.replace("<market:market>", "en-gb"))
         address = re.sub(r"<[^>]*>", "1", address)
         assert client.post(address, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403, rule
+
+
+def test_the_stylesheet_in_a_page_is_the_one_that_its_policy_names(client: Client, catalogue: Catalogue) -> None:
+    for path in ("/en-gb/", "/ru-us/books/russian", "/en-us/privacy"):
+        answer = client.get(path)
+        (style,) = re.findall(r"<style>(.*?)</style>", answer.get_data(as_text=True), re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert f"style-src 'self' 'sha256-{digest}';" in answer.headers["Content-Security-Policy"]
+        for font in re.findall(r'url\("([^"]+)"\)', style):
+            assert client.get(font).status_code == 200, font
+    assert "<style>" not in client.get("/en-gb/order").get_data(as_text=True)
 
 
 def test_every_answer_carries_the_headers_that_protect_its_reader(client: Client, catalogue: Catalogue) -> None:

@@ -23,6 +23,9 @@ ACCENTS = "àáâãäåæçèéêëíîïñòóôõöøúûüýßÅÇÉÖÜ"
 RUSSIAN = "".join(map(chr, range(0x410, 0x450))) + "Ёё"
 FURTHER = "ĭĬėĖīĪŭŬẏʹʺłŁšŠžŽčČćğĞşŞ†₽"
 """Romanised Russian (ALA-LC) and names; rare enough to wait for."""
+RUSSIAN_ON_ENGLISH_PAGES = "ГДЕМНПРСТабвгдеийклмнопрстуфхцчщыюя"
+"""Enough for what the other language is called, the Russian edition's title, publisher and citation, so that those few
+words do not bring all of Cyrillic to an English page."""
 FIGURES = ["kern", "mark", "ccmp", "tnum", "pnum"]
 WEIGHTS = (400, 700)
 LARGEST = 25_000  # bytes of one file
@@ -38,13 +41,16 @@ class Cut:
 
 
 CUTS = {
-    "literata-latin": Cut("latin-wght-normal", ASCII + SIGNS + ACCENTS),
+    # One file a weight, each within what a server may send before it is answered (10 segments, RFC 6928): on a slow
+    # line both come in one round trip, where one variable file of both takes two.
+    "literata-latin": Cut("latin-wght-normal", ASCII + SIGNS, 400),
+    "literata-latin-bold": Cut("latin-wght-normal", ASCII + SIGNS, 700),
+    "literata-accents": Cut("latin-wght-normal", ACCENTS),
     "literata-cyrillic": Cut("cyrillic-wght-normal", RUSSIAN + "№"),
     "literata-further": Cut("latin-ext-wght-normal", FURTHER),
     "literata-latin-italic": Cut("latin-wght-italic", ASCII + SIGNS + ACCENTS, 400),
     "literata-cyrillic-italic": Cut("cyrillic-wght-italic", RUSSIAN, 400),
-    # What an English page calls the other language, so that one word does not bring all of Cyrillic.
-    "literata-switch": Cut("cyrillic-wght-normal", "Русский", 400),
+    "literata-switch": Cut("cyrillic-wght-normal", RUSSIAN_ON_ENGLISH_PAGES),
 }
 
 

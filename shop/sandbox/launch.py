@@ -173,18 +173,7 @@ class Plan:
         if self.runs_sandbox:
             found["sandbox"] = [python, "-m", "shop.sandbox"]
         found["shop"] = [
-            *(
-                python,
-                "-m",
-                "granian",
-                "wsgi:app",
-                "--interface",
-                "wsgi",
-                "--host",
-                HERE,
-                "--port",
-                str(self.port),
-            ),
+            *(python, "serve.py", "wsgi:app", "--interface", "wsgi", "--host", HERE, "--port", str(self.port)),
             *("--workers", str(self.workers), "--blocking-threads", "16", "--http", "1", "--no-ws"),
             # It would warn of more threads than processors; ours mostly wait, for Stripe or the database.
             *("--respawn-failed-workers", "--workers-kill-timeout", "5", "--log-level", "error"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, g, request, url_for
 from flask.globals import request_ctx
@@ -13,7 +14,10 @@ from flask_babel import refresh
 from werkzeug.routing import BaseConverter, Map
 
 from shop.extensions import settings
-from shop.markets import GENERIC, MARKETS, Market, negotiate
+from shop.markets import GENERIC, MARKETS, Market, Region, negotiate
+
+PLAIN_IN_A_QUERY = "!$'()*,/:;?@"
+"""As Werkzeug leaves them (WHATWG URL)."""
 
 
 class MarketConverter(BaseConverter):
@@ -99,10 +103,17 @@ def elsewhere(market: Market) -> str:
     endpoint = request.endpoint
     if endpoint is None or not endpoint.startswith("storefront.") or g.get("no_twin"):
         return url_for("storefront.home", market=market)
+    address = link(endpoint, **(request.view_args or {}), market=market)
+    query = typed_for(market.region)
+    return f"{address}?{query}" if query else address
+
+
+def typed_for(region: Region) -> str:
+    """What was typed into the order form, as a query in the markets of a region."""
     typed = g.get("typed", {})
-    if "country" in typed and market.region is not g.market.region:
-        typed = typed | {"country": market.region.home}
-    return link(endpoint, **(request.view_args or {}), market=market, **typed)
+    if "country" in typed and region is not g.market.region:
+        typed = typed | {"country": region.home}
+    return urlencode(typed, safe=PLAIN_IN_A_QUERY)
 
 
 def order_address(slug: str) -> str:

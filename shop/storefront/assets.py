@@ -5,9 +5,7 @@ One mark stands for all files, as a folder in the address: a stylesheet names it
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
-from functools import cache
 from pathlib import Path
 
 from flask import Flask, Response, abort, current_app
@@ -15,6 +13,7 @@ from werkzeug.security import safe_join
 
 from shop.storefront import caching
 from shop.storefront.addresses import link
+from shop.storefront.styling import fonts_here, inline_style, mark_of
 
 FOREVER = f"public, max-age={caching.YEAR}, immutable"
 FOR_NOW = f"public, max-age={caching.HOUR}"
@@ -23,7 +22,7 @@ mimetypes.add_type("font/woff2", ".woff2")
 
 def init_app(app: Flask) -> None:
     app.add_url_rule("/static/v-<mark>/<path:filename>", "asset", asset_file)
-    app.jinja_env.globals["asset"] = asset
+    app.jinja_env.globals.update(asset=asset, fonts_here=fonts_here, inline_style=inline_style)
 
 
 def asset(filename: str) -> str:
@@ -45,13 +44,4 @@ def asset_file(mark: str, filename: str) -> Response:
 
 def _mark() -> str:
     folder = str(current_app.static_folder)
-    return _mark_of.__wrapped__(folder) if current_app.debug else _mark_of(folder)
-
-
-@cache
-def _mark_of(folder: str) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        if path.is_file():
-            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return mark_of.__wrapped__(folder) if current_app.debug else mark_of(folder)

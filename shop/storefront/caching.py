@@ -12,7 +12,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import brotli
-from flask import Flask, Response, current_app, make_response, request
+from flask import Flask, Response, current_app, g, make_response, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -51,6 +51,7 @@ def public(view: Callable[P, Answer]) -> Callable[P, Response]:
         session = db.session()
         look(session)
         state = version.state(session, day_of(now()))
+        g.kept = True
         return keep(make_response(view(*args, **kwargs)), state)
 
     return kept(cached)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from gettext import NullTranslations
 from pathlib import Path
 
@@ -26,15 +26,19 @@ from shop.extensions import db, settings
 from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.storefront.assets import asset
+from shop.storefront.fragments import Once
 from shop.trader import SHOP, Trader
 
+PRICE = Markup('<data class="price" value="{}">{}</data>')
 PLACES = {"London": _l("London"), "Москва": _l("Moscow")}
 
 
 def init_app(app: Flask) -> None:
     quick_translations(app)
+    app.jinja_env.add_extension(Once)
     app.jinja_env.filters.update(
         money=money,
+        price=price,
         day=day,
         moment=moment,
         clock_time=clock_time,
@@ -94,6 +98,16 @@ def locale() -> str:
 
 def money(value: Money) -> str:
     return markets.write_money(value, locale())
+
+
+def price(value: Money) -> Markup:
+    """A sum as HTML that machines can read too."""
+    return _price(value, locale())
+
+
+@lru_cache(1024)
+def _price(value: Money, locale: str) -> Markup:
+    return PRICE.format(value.to_decimal(), markets.write_money(value, locale))
 
 
 def day(value: date | datetime) -> str:

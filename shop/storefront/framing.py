@@ -12,14 +12,14 @@ from typing import Any
 
 from flask import current_app, g
 from jinja2.runtime import Context
+from markupsafe import escape
 
 from shop.catalogue.shelf import Shelf
-from shop.markets import MARKETS
-from shop.storefront.addresses import elsewhere
+from shop.markets import REGIONS
+from shop.storefront.addresses import typed_for
 
 MIDDLE = "\x00middle\x00"
-TYPED = {"typed": "here"}
-LINK = re.compile(r'"/([a-z-]+)/[a-z/-]+\?typed=here"')
+TYPED = re.compile(r"(?<=\?)country=([A-Z]{2})&amp;typed=here")
 
 
 def fill(shelf: Shelf, name: str, values: Mapping[str, Any]) -> str:
@@ -27,30 +27,28 @@ def fill(shelf: Shelf, name: str, values: Mapping[str, Any]) -> str:
     template = current_app.jinja_env.get_template(name)
     given = dict(values)
     current_app.update_template_context(given)
-    macros = current_app.jinja_env.get_template("_macros.html")
-    context = template.new_context(given | {"market": g.market})
-    context.vars["m"] = macros.make_module(context.get_all())
+    context = template.new_context(given | {"market": g.market, "shelf": shelf})
+    context.vars["m"] = current_app.jinja_env.get_template("_macros.html").module
     before, after = _frame(shelf, name, given)
-    before = LINK.sub(lambda found: f'"{_escaped(elsewhere(MARKETS[found[1]]))}"', before)
-    return "".join((before, *template.blocks["main"](context), after))
+    typed = {region.home: escape(typed_for(region)) for region in REGIONS.values()}
+    head = [typed.get(part, part) for part in before]
+    return "".join((*head, *template.blocks["main"](context), after))
 
 
-def _escaped(address: str) -> str:
-    return address.replace("&", "&amp;")
-
-
-def _frame(shelf: Shelf, name: str, given: dict[str, Any]) -> tuple[str, str]:
+def _frame(shelf: Shelf, name: str, given: dict[str, Any]) -> tuple[list[str], str]:
+    """What stands before the middle, cut where links take along what was typed (text, home country of the
+    link's region, text, …), and what stands after it."""
     key = (fill, name, g.market.slug)
     if key not in shelf.made:
-        typed, g.typed = g.get("typed"), TYPED
+        typed, g.typed = g.get("typed"), {"country": g.market.region.home, "typed": "here"}
         template = current_app.jinja_env.get_template(name)
         context = template.new_context(given)
         context.blocks["main"] = [_middle]
         whole = "".join(template.root_render_func(context))
         g.typed = typed
         before, _, after = whole.partition(MIDDLE)
-        shelf.made[key] = before, after
-    frame: tuple[str, str] = shelf.made[key]
+        shelf.made[key] = TYPED.split(before), after
+    frame: tuple[list[str], str] = shelf.made[key]
     return frame
 
 

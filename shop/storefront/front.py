@@ -53,7 +53,7 @@ LOCKS = 64
 COMPRESSED = ("text/", "application/json", "application/xml", "application/atom+xml", "image/svg+xml")
 MOST = 32 * 1024 * 1024  # bytes of all that is kept, uncompressed
 OFTEN_KNOWN = 1000
-"""So many different hosts and lists of codings are remembered."""
+"""So many different hosts, lists of codings, and paths of no kept page are remembered."""
 NOTHING: tuple[State | None, object, float] = (None, object(), float("-inf"))
 NOT_OF_A_304 = ("content-type", "content-length", "content-encoding")
 
@@ -143,6 +143,7 @@ class Front:
         self._shelf: tuple[State, Shelf] | None = None
         self._addresses = app.url_map.bind("localhost")
         self._is_ours: Callable[[str, str], bool] = lru_cache(OFTEN_KNOWN)(self._trusts)
+        self._may_be_kept: Callable[[str], bool] = lru_cache(OFTEN_KNOWN)(self._is_of_a_kept_view)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
@@ -175,7 +176,7 @@ class Front:
             return False
         return True
 
-    def _may_be_kept(self, path: str) -> bool:
+    def _is_of_a_kept_view(self, path: str) -> bool:
         try:
             endpoint, _ = self._addresses.match(path.encode("latin-1").decode(), "GET")
         except (HTTPException, UnicodeDecodeError):

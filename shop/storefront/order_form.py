@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from flask_babel import gettext, ngettext
@@ -170,7 +171,10 @@ def read(editions: Sequence[Edition], given: MultiDict[str, str], market: Market
             own = next((each.slug for each in editions if each.language == market.language), None)
             fields[own or (slugs[0] if slugs else "")] = "1"
         fields.setdefault("country", market.region.home)
-    form = _form_class(editions, market)(formdata=fields)
+    names = [(each.text_in(market.language), each) for each in editions]
+    form = _form_class(
+        tuple((each.slug, text.name if text else each.title, each.order_limit) for text, each in names)
+    )(formdata=fields)
     attempt = fields.get("attempt", "") if posted else ""
     if not ATTEMPT.fullmatch(attempt):
         # An address may be passed on; a mark taken from it would make two buyers' orders one.
@@ -184,11 +188,10 @@ def bracketed(given: MultiDict[str, str], editions: Sequence[Edition]) -> bool:
     return any("[" in name and name.partition("[")[0] in ours for name in given)
 
 
-def _form_class(editions: Sequence[Edition], market: Market) -> type[OrderForm]:
-    fields = {}
-    for each in editions:
-        text = each.text_in(market.language)
-        fields[each.slug] = QuantityField(text.name if text else each.title, limit=each.order_limit)
+@lru_cache(64)
+def _form_class(quantities: tuple[tuple[str, str, int], ...]) -> type[OrderForm]:
+    """The form for editions: (slug, name, limit). WTForms finds a class's fields once, and slowly."""
+    fields = {slug: QuantityField(name, limit=limit) for slug, name, limit in quantities}
     return type("EditionsForm", (OrderForm,), fields)
 
 

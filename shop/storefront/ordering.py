@@ -324,7 +324,7 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
         "available": available,
         "Availability": Availability,
         "countries": country_options(session, typed.form.country.data or ""),
-        "dispatch": dispatch_words(),
+        "dispatch_words": dispatch_words,
         "kept_back": kept_back,
         "may_order": view.offer is not None and not lacking and not view.closed,
         "bad": bad,

@@ -6,12 +6,14 @@ All of it holds for every address of the shop, the desk and the webhook included
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, abort, request, session
 
 from shop.extensions import ROOM, settings
+from shop.settings import Settings
+from shop.storefront.styling import style_source
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_GUARD = ("/stripe/webhook",)  # carries a signature instead
@@ -26,7 +28,7 @@ def init_app(app: Flask) -> None:
     app.before_request(make_room)
     app.before_request(refuse_other_sites)
     app.before_request(refuse_broken_text)
-    app.after_request(add_headers)
+    app.after_request(standing_headers(app))
     app.after_request(drain)
 
 
@@ -101,19 +103,29 @@ def drain(response: Response) -> Response:
     return response
 
 
-def add_headers(response: Response) -> Response:
-    origins = " ".join(("'self'", *settings().checkout_origins))
+def standing_headers(app: Flask) -> Callable[[Response], Response]:
+    """What every answer says, unless its view says otherwise."""
+    of_shop: Settings = app.extensions["shop.settings"]
+    origins = " ".join(("'self'", *of_shop.checkout_origins))
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        f"default-src 'none'; style-src 'self' {style_source(app)}; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; "
         f"form-action {origins}; base-uri 'none'; frame-ancestors 'none'"
     )
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if settings().production:
-        headers.setdefault("Strict-Transport-Security", HSTS)
-    return response
+    standing = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    if of_shop.production:
+        standing["Strict-Transport-Security"] = HSTS
+
+    def add_headers(response: Response) -> Response:
+        said = {name.lower() for name, _ in response.headers}
+        response.headers.extend([pair for pair in standing.items() if pair[0].lower() not in said])
+        return response
+
+    return add_headers
