@@ -24,6 +24,7 @@ from shop.libraries.files import NotTaken
 from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
+from shop.payments import invoice_checkouts
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
 from shop.storefront.library_papers import has_vendor_paper
@@ -159,6 +160,7 @@ def show_enquiry(token: str) -> Answer:
     order = routing.by_token(session, token)
     if order is None:
         abort(404)
+    written = [each for each in papers.of_order(session, order.id) if each.data]
     return hidden(
         render_template(
             "storefront/library_page.html",
@@ -166,7 +168,8 @@ def show_enquiry(token: str) -> Answer:
             words=STATES[order.state],
             request_words=REQUESTS[order.request],
             edition_text=order.edition.text_in(g.market.language),
-            papers=[each for each in papers.of_order(session, order.id) if each.data],
+            papers=written,
+            to_pay={each.id for each in written if invoice_checkouts.payable(session, each)},
             vendor=has_vendor_paper(session, order),
             supplier=order.supplier_name or order.routed_to,
             noindex=True,
