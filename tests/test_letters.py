@@ -153,6 +153,7 @@ def context(locale: str, **changes: Any) -> dict[str, Any]:
             "pay_path": "/en-gb/libraries/secret/invoices/INV-00001",
         },
         "sum": sum_of(5750),
+        "arrived_on": "2026-12-01",
         "overdue": False,
         "posted_copies": 2,
         "to_follow": 1,

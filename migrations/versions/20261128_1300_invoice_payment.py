@@ -1,4 +1,4 @@
-"""invoices paid by a link: pages, payments that pay an invoice, and the letters about them
+"""invoices paid by a link: pages, payments that pay an invoice, and the letters about them; days off
 
 Revision ID: 0018_invoice_payment
 Revises: 0015_library_desk
@@ -57,6 +57,7 @@ def enum_of(names, name):
 def upgrade():
     for flag in FLAGS:
         op.add_column("paper", sa.Column(flag, sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("library_rules", sa.Column("holidays", sa.Text(), server_default="", nullable=False))
     op.create_table(
         "invoice_attempt",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -116,5 +117,6 @@ def downgrade():
         batch_op.create_check_constraint(batch_op.f("ck_payment_paymentrole"), among("role", ROLES))
     op.drop_index("ix_invoice_attempt_state_expires_at", "invoice_attempt")
     op.drop_table("invoice_attempt")
+    op.drop_column("library_rules", "holidays")
     for flag in FLAGS:
         op.drop_column("paper", flag)

@@ -19,7 +19,7 @@ from shop.catalogue import postage
 from shop.database import lock, transact
 from shop.documents import consignments, customs, labels, library_papers, slips, vendor_papers
 from shop.errors import GatewayError, OutOfStock, WrongState
-from shop.extensions import ROOM, db, gateway, now, settings
+from shop.extensions import LONGEST_FILE, ROOM, db, gateway, now, settings
 from shop.libraries import desk as work_desk
 from shop.libraries import files, papers, routing
 from shop.libraries.files import NotTaken
@@ -33,7 +33,7 @@ from shop.trader import trader
 
 log = logging.getLogger(__name__)
 
-ROOM["admin.accept_order"] = 4 * files.MOST_BYTES
+ROOM["admin.accept_order"], LONGEST_FILE["admin.accept_order"] = files.MOST_SENT, files.MOST_BYTES
 OFFERS = (PaperKind.QUOTE, PaperKind.PRO_FORMA)
 FORMS: dict[str, type[Form]] = {
     "offer": PaperForm,

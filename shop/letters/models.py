@@ -37,7 +37,7 @@ class Kind(enum.StrEnum):
     library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
     library_paper             ``paper:{id}``       see ``libraries.routing``, paper, attachments
     library_due               ``paper:{id}:{…}``   see ``libraries.routing``, paper, overdue, attachments
-    library_paid              ``payment:{id}``     see ``libraries.routing``, paper, sum
+    library_paid              ``payment:{id}``     see ``libraries.routing``, paper, sum, arrived_on
     library_refunded          ``payment:{id}``,    see ``libraries.routing``, paper, sum, reason
                               ``refund:{id}``
     library_posted            ``lparcel:{id}``     see ``libraries.desk.post``

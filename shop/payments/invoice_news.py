@@ -41,7 +41,8 @@ def paid(session: Session, bill: Paper, payment: Payment, now: datetime) -> None
     """The invoice is paid by its link; whoever pays and the shopkeeper are told."""
     bill.paid_on, bill.paid_note, bill.paid_online, bill.remind_at = day_of(now), payment.intent_id, True, None
     routing.write_down(session, bill.order, "paid_online", STRIPE, now, f"{bill.number} {payment.intent_id}")
-    _write(session, bill, Kind.LIBRARY_PAID, f"payment:{payment.id}", {"sum": money_fact(payment.money)}, now)
+    told = {"sum": money_fact(payment.money), "arrived_on": bill.paid_on.isoformat()}
+    _write(session, bill, Kind.LIBRARY_PAID, f"payment:{payment.id}", told, now)
     _tell(session, bill, "paid_online", f"payment:{payment.id}:paid", now)
 
 
