@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -538,6 +539,25 @@ def test_nothing_is_erased_while_its_page_is_open(session: Session, gateway: Fak
     transact(session, lambda s: [setattr(each, "state", "sent") for each in s.scalars(select(Letter))])
     with pytest.raises(erasure.NotErasable):
         transact(session, erasure.erase_library, order.id, NOW)
+
+
+def test_money_with_its_refund_lives_through_the_migration_back_and_forth(
+    app: Flask, session: Session, gateway: FakeGateway, bill: Paper
+) -> None:
+    facts = paid(session, gateway, bill)
+    gateway.refund_in_dashboard(facts.intent_id, 1000)
+    refunds.learn(session, gateway, facts.intent_id, NOW)
+    bill_id = bill.id
+    session.rollback()
+    session.close()
+    with app.app_context():
+        flask_migrate.downgrade(revision="0015_library_desk")
+        flask_migrate.upgrade()
+    (payment,) = payments(session)
+    assert (payment.role, payment.amount, payment.paper_id) == (PaymentRole.ORPHAN, 6950, None)
+    assert [refund.amount for refund in payment.refunds] == [1000]
+    assert session.get_one(Paper, bill_id).paid_on is not None
+    assert found(session) == []
 
 
 # The link
