@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
@@ -156,6 +157,18 @@ def test_a_file_of_twenty_megabytes_comes_back_as_the_form_with_all_that_was_typ
     for name in ("institution", "notes", "email", "marc_wanted"):
         assert kept.get(name) == FILLED.get(name)
     assert list((settings.instance_path / files.FOLDER).glob("*")) == []
+
+
+def test_no_more_of_a_long_file_is_kept_on_its_way_than_shows_that_it_is_too_long(app: Flask) -> None:
+    sent = {
+        "purchase_order_file": FileStorage(io.BytesIO(PDF + b"x" * 2 * files.MOST_BYTES), "po.pdf"),
+        "notes": "n",
+    }
+    with app.test_request_context("/en-gb/libraries", method="POST", data=sent, headers=SAME):
+        assert app.preprocess_request() is None
+        with closing(request.files["purchase_order_file"]) as file:
+            assert file.stream.seek(0, io.SEEK_END) == files.MOST_BYTES + 1
+        assert request.form["notes"] == "n"
 
 
 @pytest.mark.parametrize(("market", "words"), [("en-gb", "may have 4 MB"), ("ru-gb", "не больше 4 МБ")])

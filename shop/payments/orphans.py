@@ -70,8 +70,6 @@ def _rebuild(session: Session, payment_id: int, facts: CheckoutFacts, actor: Act
     payment = lock(session, Payment, payment_id)
     if payment is None:
         raise NotRebuildable(Obstacle.NO_ORPHAN)
-    if payment.paper_id is not None:
-        raise NotRebuildable(Obstacle.MARK)
     if payment.order_id is not None and payment.role is not PaymentRole.ORPHAN:
         return session.get_one(Order, payment.order_id)
     if facts.intent_id != payment.intent_id or not facts.paid:
