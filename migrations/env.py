@@ -30,10 +30,29 @@ def run(connection: Connection | None = None) -> None:
         context.configure(connection=connection, target_metadata=metadata, **options)
     with context.begin_transaction():
         context.run_migrations()
+        if connection is not None and connection.dialect.name == "sqlite":
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+            if broken:
+                raise RuntimeError(f"rows that refer to nothing: {broken[:10]}")
+
+
+def run_online() -> None:
+    """On SQLite a table that is made anew is dropped first, though others refer to it: so nobody watches meanwhile,
+    and all is looked at before the end (SQLite, "Making Other Kinds Of Table Schema Changes")."""
+    with extension.db.engine.connect() as connection:
+        if connection.dialect.name != "sqlite":
+            run(connection)
+            return
+        bare = connection.connection.dbapi_connection
+        bare.execute("PRAGMA foreign_keys = OFF")  # heeded only while no transaction is open
+        try:
+            run(connection)
+        finally:
+            connection.rollback()
+            bare.execute("PRAGMA foreign_keys = ON")
 
 
 if context.is_offline_mode():
     run()
 else:
-    with extension.db.engine.connect() as connection:
-        run(connection)
+    run_online()

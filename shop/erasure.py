@@ -25,6 +25,7 @@ from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, PersonalValue
 from shop.orders.placing import locked
 from shop.orders.timeline import Actor
+from shop.payments import invoice_checkouts
 from shop.payments.models import AttemptState, CheckoutAttempt, Dispute, Payment, Refund, RefundState
 from shop.withdrawals import statements
 from shop.withdrawals.models import Withdrawal
@@ -202,6 +203,8 @@ def erase_library(session: Session, enquiry_id: int, now: datetime) -> bool:
         for each in written
     ):
         raise NotErasable("An invoice is neither paid nor credited.")
+    if invoice_checkouts.is_unsettled(session, enquiry.id):
+        raise NotErasable("A page to pay on is open, a refund is under way, or a payment is disputed.")
     if enquiry.erased_at is not None and not any(remains_of_library(session, enquiry)):
         return False
     for name in LIBRARY:
@@ -214,6 +217,10 @@ def erase_library(session: Session, enquiry_id: int, now: datetime) -> bool:
         # Its digest, with names to guess at, would prove them.
         paper.data, paper.digest, paper.paid_note, paper.remind_at = {}, "", "", None
         session.execute(delete(PaperFile).where(PaperFile.paper_id == paper.id))
+    for payment in invoice_checkouts.payments_of(session, enquiry.id):
+        payment.card = ""
+    for page in invoice_checkouts.pages_of(session, enquiry.id):
+        page.parameters, page.url = {}, ""  # they name the purchase order
     for parcel in enquiry.parcels:
         parcel.tracking = ""
     for file in enquiry.files:
@@ -292,6 +299,12 @@ def remains_of_library(session: Session, enquiry: LibraryOrder) -> Iterator[str]
     yield from (f"its {name}" for name in LIBRARY if getattr(enquiry, name))
     yield from (f"the file {each.id}" for each in enquiry.files)
     yield from (f"what {each.number} says" for each in papers.of_order(session, enquiry.id) if each.data)
+    yield from (
+        f"the card of {each.intent_id}" for each in invoice_checkouts.payments_of(session, enquiry.id) if each.card
+    )
+    yield from (
+        f"what page {each.id} said" for each in invoice_checkouts.pages_of(session, enquiry.id) if each.parameters
+    )
     yield from ("a tracking number" for each in enquiry.parcels if each.tracking)
     yield from (f"a remark on {each.kind}" for each in enquiry.events if each.detail and each.at <= _at(enquiry))
     letters = select(Letter).where(Letter.library_order_id == enquiry.id).order_by(Letter.id)

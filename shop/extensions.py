@@ -60,6 +60,10 @@ TABLES = (
 ROOM: dict[str, int] = {}
 """Endpoints that take files, and how long a body may be there (bytes); each is entered by its own module."""
 
+LONGEST_FILE: dict[str, int] = {}
+"""Of these endpoints' files no more than so many bytes are kept while they come: what is longer is read and let go,
+so that the form around it arrives whole and can say what is wrong with it."""
+
 
 class Sessions(SecureCookieSessionInterface):
     """Flask's own sessions; whoever brings no cookie, as all readers do, costs no key derivation."""

@@ -10,9 +10,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from shop import erasure
+from shop.letters.models import Kind, Letter
 from shop.libraries import papers
 from shop.libraries.models import LibraryOrder, LibraryParcel
 from shop.libraries.paper_models import Paper, PaperFile, PaperKind, PaperSeries
+from shop.payments.models import Payment, PaymentRole
 from shop.stock import Movement, StockMovement
 
 Found = tuple[str, str, str, str]
@@ -24,6 +26,7 @@ def differences(session: Session) -> Iterator[Found]:
     yield from _copies(session)
     yield from _numbers(session)
     yield from _papers(session)
+    yield from _money(session)
     erased = select(LibraryOrder).where(LibraryOrder.erased_at.is_not(None)).order_by(LibraryOrder.id)
     for enquiry in session.scalars(erased):
         for left in erasure.remains_of_library(session, enquiry):
@@ -82,3 +85,33 @@ def _papers(session: Session) -> Iterator[Found]:
     for paper_id, pdf, digest in session.execute(select(PaperFile.paper_id, PaperFile.pdf, PaperFile.digest)):
         if hashlib.sha256(pdf).hexdigest() != digest:
             yield "paper", f"the PDF of paper {paper_id}", "changed since it was made", "unchanged"
+
+
+def _money(session: Session) -> Iterator[Found]:
+    """An invoice that counts as paid by its link has one payment, which is no more than its sum, and its letter."""
+    paying: dict[int, list[Payment]] = {}
+    for payment in session.scalars(select(Payment).where(Payment.role == PaymentRole.INVOICE)):
+        if payment.paper is None or payment.order_id is not None:
+            yield "invoice payment", payment.intent_id, "for no invoice", "for one"
+        else:
+            paying.setdefault(payment.paper.library_order_id, []).append(payment)
+    written = select(Letter.cause).where(Letter.kind == Kind.LIBRARY_PAID)
+    told = set(session.scalars(written))
+    standing = select(Paper).where(Paper.kind == PaperKind.INVOICE, Paper.ended_at.is_(None))
+    for bill in session.scalars(standing.where(Paper.paid_online).order_by(Paper.id)):
+        found = paying.pop(bill.library_order_id, [])
+        if len(found) != 1 or bill.paid_on is None:
+            yield (
+                "invoice payment",
+                bill.number,
+                f"{len(found)} payments, paid on {bill.paid_on}",
+                "one, and a day",
+            )
+        for payment in found:
+            if payment.currency is not bill.currency or not 0 < payment.amount <= bill.amount:
+                yield "invoice payment", bill.number, str(payment.money), f"at most {bill.total}"
+            if bill.order.erased_at is None and f"payment:{payment.id}" not in told:
+                yield "letter", f"{Kind.LIBRARY_PAID.value} for payment:{payment.id}", "none", "one"
+    for payments in paying.values():
+        for payment in payments:
+            yield "invoice payment", payment.intent_id, "pays an invoice that is not paid by its link", "surplus"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
@@ -24,6 +24,8 @@ from shop.money import Currency, Money
 DATA = Path(__file__).parent / "data"
 SHOP_ZONE = ZoneInfo("Europe/London")  # the shop's own days; instants are stored in UTC
 SATURDAY = 5
+DAYS_OFF = re.compile(r"(\d{4}-\d\d-\d\d)(?:\s*(?:\.{2,3}|…|–|—|/|\s-\s)\s*(\d{4}-\d\d-\d\d))?", re.ASCII)
+LONGEST_HOLIDAY = timedelta(days=366)
 KEPT = re.compile(
     r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b|(?<![/\w])(?:RR|LB)-[0-9A-Z]{8}\b|\bISBN[ \u00a0][\d-]{13,17})(?![^<>]*>)"
 )
@@ -124,12 +126,31 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(SHOP_ZONE).date()
 
 
-def after_working_days(day: date, days: int) -> date:
-    """The day so many working days (Monday to Friday; no public holidays are known) after another."""
+def after_working_days(day: date, days: int, holidays: Container[date] = ()) -> date:
+    """The day so many working days (Monday to Friday, save ``holidays``) after another."""
     while days > 0:
         day += timedelta(days=1)
-        days -= day.weekday() < SATURDAY
+        days -= day.weekday() < SATURDAY and day not in holidays
     return day
+
+
+def days_off(written: str) -> frozenset[date]:
+    """Days from lines such as ``2026-12-25`` or ``2026-12-24 – 2027-01-02`` (ISO 8601, both ends included).
+
+    Raises ``ValueError`` with the line that is neither, or a range that goes backwards or on for more than a year.
+    """
+    found: set[date] = set()
+    for line in filter(None, (each.strip() for each in written.splitlines())):
+        ends = DAYS_OFF.fullmatch(line)
+        try:
+            first = date.fromisoformat(ends[1] if ends else "")
+            last = date.fromisoformat(ends[2]) if ends and ends[2] else first
+        except ValueError:
+            raise ValueError(line) from None
+        if not timedelta(0) <= last - first <= LONGEST_HOLIDAY:
+            raise ValueError(line)
+        found.update(first + timedelta(days=n) for n in range((last - first).days + 1))
+    return frozenset(found)
 
 
 def write_date(day: date | datetime, locale: str, form: str = "long") -> str:

@@ -25,7 +25,7 @@ from shop.letters import delivery
 from shop.letters.rendering import Renderer
 from shop.libraries import chasing, files, papers
 from shop.libraries.paper_models import PaperFile
-from shop.payments import checkouts, inbox, reconciliation, refund_calls
+from shop.payments import checkouts, inbox, invoice_checkouts, reconciliation, refund_calls
 from shop.staff import AdminSession
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,7 @@ def perform_refunds(session: Session, moment: datetime, _since: datetime | None)
 
 def release_holds(session: Session, moment: datetime, _since: datetime | None) -> None:
     checkouts.sweep(session, gateway(), moment)
+    invoice_checkouts.sweep(session, gateway(), moment)
 
 
 def reconcile(session: Session, moment: datetime, since: datetime | None) -> None:

@@ -47,6 +47,7 @@ MONEY_AND_STOCK = {
     "test_disputes",
     "test_finding",
     "test_inbox",
+    "test_invoice_paying",
     "test_library_desk",
     "test_letters_delivery",
     "test_mistakes",

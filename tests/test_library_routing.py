@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import stream_encode_multipart
 
+from shop.admin.export import FIRST
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import MailServerAway, WrongState
@@ -47,14 +49,21 @@ def _shop(catalogue: Catalogue, settings: Settings) -> Iterator[Catalogue]:
         each.unlink()
 
 
-def send(client: Client, body: bytes | None = PDF, name: str = "PO 117.pdf", **changes: str) -> Answer:
+def send(
+    client: Client, body: bytes | None = PDF, name: str = "PO 117.pdf", market: str = "en-gb", **changes: str
+) -> Answer:
     """Send the form with a file, as a browser would."""
     data: dict[str, object] = {**FILLED, "attempt": "f" * 24, **changes}
     if body is not None:
         data["purchase_order_file"] = FileStorage(io.BytesIO(body), name)
+    sent, kind = encoded(data)
+    return client.post(f"/{market}/libraries", data=sent, content_type=kind, headers=SAME)
+
+
+def encoded(data: dict[str, object]) -> tuple[bytes, str]:
+    """A form's body and content type."""
     stream, _length, boundary = stream_encode_multipart(data, use_tempfile=False)
-    kind = f"multipart/form-data; boundary={boundary}"
-    return client.post("/en-gb/libraries", data=stream.read(), content_type=kind, headers=SAME)
+    return stream.read(), f"multipart/form-data; boundary={boundary}"
 
 
 def place(session: Session, now: datetime = NOW, market: str = "en-gb", **changes: object) -> LibraryOrder:
@@ -137,6 +146,48 @@ def test_a_file_of_another_kind_or_size_is_refused_beside_its_field_and_nothing_
     assert orders(session) == []
     assert session.scalars(select(LibraryFile)).all() == []
     assert list((settings.instance_path / files.FOLDER).glob("*")) == []
+
+
+@pytest.mark.parametrize("market", ["en-gb", "ru-gb"])
+def test_a_file_of_twenty_megabytes_comes_back_as_the_form_with_all_that_was_typed(
+    client: Client, session: Session, settings: Settings, market: str
+) -> None:
+    answer = send(client, PDF + b"x" * 20_000_000, market=market)
+    assert answer.status_code == 400
+    (told,) = answer.page.all(".//*[@id='purchase_order_file-error']")
+    words = {"en-gb": "at most 4 MB", "ru-gb": "не больше 4 МБ"}[market]
+    assert words in "".join(told.itertext()).replace("\u00a0", " ")
+    kept = answer.page.form("institution").fields
+    for name in ("institution", "notes", "email", "marc_wanted"):
+        assert kept.get(name) == FILLED.get(name)
+    assert list((settings.instance_path / files.FOLDER).glob("*")) == []
+
+
+def test_no_more_of_a_long_file_is_kept_on_its_way_than_shows_that_it_is_too_long(app: Flask) -> None:
+    body, kind = encoded(
+        {"purchase_order_file": FileStorage(io.BytesIO(PDF + b"x" * 2 * files.MOST_BYTES), "po.pdf")}
+    )
+    with app.test_request_context(
+        "/en-gb/libraries", method="POST", data=body, content_type=kind, headers=SAME
+    ) as context:
+        assert app.preprocess_request() is None
+        with closing(context.request.files["purchase_order_file"]) as file:
+            assert file.stream.seek(0, io.SEEK_END) == files.MOST_BYTES + 1
+
+
+@pytest.mark.parametrize(("market", "words"), [("en-gb", "may have 4 MB"), ("ru-gb", "не больше 4 МБ")])
+def test_beyond_every_measure_a_page_says_how_large_a_file_may_be(
+    client: Client, session: Session, market: str, words: str
+) -> None:
+    answer = client.post(
+        f"/{market}/libraries",
+        data=b"--b--",
+        content_type="multipart/form-data; boundary=b",
+        headers=SAME,
+        environ_overrides={"CONTENT_LENGTH": str(files.MOST_SENT + 1)},
+    )
+    assert answer.status_code == 413
+    assert words in answer.page.text.replace("\u00a0", " ")
 
 
 def test_megabytes_in_a_form_with_files_are_refused(client: Client, session: Session) -> None:
@@ -501,6 +552,23 @@ def test_library_orders_are_taken_away_as_a_file_that_no_spreadsheet_obeys(app: 
         assert cell in text
     assert desk.get("/admin/libraries.csv?state=closed").get_data(as_text=True).count("\n") == 1
     assert desk.get("/admin/libraries.csv?state=nonsense").status_code == 404
+
+
+def test_a_long_list_is_taken_away_in_pieces_each_order_once(app: Flask, session: Session) -> None:
+    def fill(s: Session) -> None:
+        for number in range(FIRST + 2):
+            asked = enquiry(attempt=f"{number:024}", purchase_order=f"PO {number}")
+            routing.place(s, asked, MARKETS["en-gb"], NOW)
+
+    transact(session, fill)
+    make_admin(session)
+    desk = make_client(app, after=session.rollback)
+    let_in(desk)
+    pieces = list(desk.get("/admin/libraries.csv", buffered=False).response)
+    assert len(pieces) == 3  # the heading, the first rows, the rest
+    written = [row.split(",")[0] for row in b"".join(pieces).decode("utf-8-sig").splitlines()]
+    told = [each for each in written if each.startswith("LB-")]
+    assert told == list(session.scalars(select(LibraryOrder.ticket).order_by(LibraryOrder.id.desc())))
 
 
 # Mail

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from flask import Response, stream_with_context
@@ -37,9 +37,19 @@ COLUMNS = [
 def export_orders() -> Response:
     """Exactly the orders that the same address shows as a list, all of them, newest first."""
     session, which = db.session(), wanted()
-    name = now().astimezone(SHOP_ZONE).strftime("orders-%Y-%m-%d.csv")
-    answer = Response(stream_with_context(_written(session, which)), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return csv_answer("orders", _heading(), _batches(session, which))
+
+
+def csv_answer(name: str, heading: list[str], batches: Iterator[Iterable[list[str]]]) -> Response:
+    """A file in pieces, dated today: UTF-8 with a mark by which spreadsheets know it, lines as in RFC 4180."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"\xef\xbb\xbf" + csv_lines([heading])
+        yield from (csv_lines(rows) for rows in batches)
+
+    answer = Response(stream_with_context(pieces()), mimetype="text/csv")
+    dated = now().astimezone(SHOP_ZONE).strftime(f"{name}-%Y-%m-%d.csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{dated}"'
     return answer
 
 
@@ -53,18 +63,16 @@ def _heading() -> list[str]:
     ]
 
 
-def _written(session: Session, which: Wanted) -> Iterator[bytes]:
-    """The file in pieces: UTF-8 with a mark by which spreadsheets know it, lines as in RFC 4180."""
-    heading = _heading()
+def _batches(session: Session, which: Wanted) -> Iterator[Iterable[list[str]]]:
+    """The rows, so many at once."""
     look(session)  # all of it as of one moment, however long it takes
     condition = finding.conditions(session, which)
     what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
-    yield b"\xef\xbb\xbf" + csv_lines([heading])
     key, size = None, FIRST
     while True:
         rows, more = finding.page(session, what, condition, before=key, size=size)
         if rows:
-            yield csv_lines(_cells(session, rows))
+            yield _cells(session, rows)
         if not more:
             session.rollback()
             return
@@ -114,7 +122,7 @@ def written_sum(amount: int) -> str:
     return f"{amount // 100}.{amount % 100:02d}"
 
 
-def csv_lines(rows: Iterator[list[str]] | list[list[str]]) -> bytes:
+def csv_lines(rows: Iterable[list[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows([harmless(cell) for cell in row] for row in rows)
     return text.getvalue().encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,8 @@ from shop.admin.naming import edition_names_in
 from shop.catalogue import postage
 from shop.database import lock, transact
 from shop.documents import consignments, customs, labels, library_papers, slips, vendor_papers
-from shop.errors import OutOfStock, WrongState
-from shop.extensions import ROOM, db, now, settings
+from shop.errors import GatewayError, OutOfStock, WrongState
+from shop.extensions import LONGEST_FILE, ROOM, db, gateway, now, settings
 from shop.libraries import desk as work_desk
 from shop.libraries import files, papers, routing
 from shop.libraries.files import NotTaken
@@ -27,9 +28,12 @@ from shop.libraries.paper_models import Paper, PaperKind
 from shop.libraries.papers import Terms
 from shop.markets import MARKETS
 from shop.money import Currency
+from shop.payments import invoice_checkouts, refunds
 from shop.trader import trader
 
-ROOM["admin.accept_order"] = 4 * files.MOST_BYTES
+log = logging.getLogger(__name__)
+
+ROOM["admin.accept_order"], LONGEST_FILE["admin.accept_order"] = files.MOST_SENT, files.MOST_BYTES
 OFFERS = (PaperKind.QUOTE, PaperKind.PRO_FORMA)
 FORMS: dict[str, type[Form]] = {
     "offer": PaperForm,
@@ -239,8 +243,20 @@ def _do(
         return _page(_find(ticket), forms, 409, problem)
     if makes_paper:
         library_papers.make(session, done, now())
+    _close_pages(_find(ticket).id)
     flash(said)
     return redirect(url_for("admin.library_desk_page", ticket=ticket), code=303)
+
+
+def _close_pages(order_id: int) -> None:
+    """Nobody is to pay what is not open any more; without an answer from Stripe the worker sees to it."""
+    session = db.session()
+    session.rollback()
+    try:
+        invoice_checkouts.close_stale(session, gateway(), now(), order_id)
+    except GatewayError as error:
+        session.rollback()
+        log.warning("a page to pay on could not be closed: %s", error)
 
 
 def _find(ticket: str) -> LibraryOrder:
@@ -311,6 +327,14 @@ def _page(
         forms=forms,
         papers=written,
         open_sums={each.id: papers.open_sum(session, each) for each in written if each.kind is PaperKind.INVOICE},
+        pay_links={
+            each.id: settings().shop_url + papers.pay_path(each)
+            for each in written
+            if invoice_checkouts.payable(session, each)
+        },
+        payments=[
+            (each, refunds.refundable(session, each)) for each in invoice_checkouts.payments_of(session, order.id)
+        ],
         PaperKind=PaperKind,
         Stage=Stage,
         served=work_desk.may_serve(order),

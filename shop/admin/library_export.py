@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from flask import Response, abort, request
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from shop.admin.desk import desk, locale
-from shop.admin.export import csv_lines, written_moment, written_sum
+from shop.admin.export import FIRST, LATER, csv_answer, written_moment, written_sum
 from shop.admin.libraries import STATES
 from shop.admin.naming import edition_name
 from shop.admin.words import LIBRARY, REQUEST, STAGE
-from shop.extensions import db, now
+from shop.database import look
+from shop.extensions import db
 from shop.libraries import papers
 from shop.libraries.models import LibraryOrder
 from shop.libraries.paper_models import Paper, PaperKind
-from shop.markets import SHOP_ZONE, country_name
+from shop.markets import country_name
 
 
 @desk.get("/libraries.csv")
@@ -25,18 +28,36 @@ def export_libraries() -> Response:
     state = request.args.get("state", "")
     if state not in STATES:
         abort(404)
+    return csv_answer("library-orders", _heading(), _batches(db.session(), STATES[state][1]))
+
+
+def _batches(session: Session, condition: ColumnElement[bool]) -> Iterator[Iterable[list[str]]]:
+    """The rows, so many at once, with what belongs to them by one question for each kind of it."""
+    look(session)  # all of it as of one moment, however long it takes
     wanted = (
         select(LibraryOrder)
-        .where(STATES[state][1])
+        .where(condition)
         .options(
-            joinedload(LibraryOrder.edition), joinedload(LibraryOrder.joined_to), selectinload(LibraryOrder.files)
+            joinedload(LibraryOrder.edition),
+            joinedload(LibraryOrder.joined_to),
+            selectinload(LibraryOrder.parcels),
         )
         .order_by(LibraryOrder.id.desc())
     )
-    session = db.session()
-    body = b"\xef\xbb\xbf" + csv_lines([_heading(), *(_cells(session, each) for each in session.scalars(wanted))])
-    name = now().astimezone(SHOP_ZONE).strftime("library-orders-%Y-%m-%d.csv")
-    return Response(body, mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    last, size = None, FIRST
+    while True:
+        older = wanted if last is None else wanted.where(LibraryOrder.id < last)
+        orders = list(session.scalars(older.limit(size)))
+        if not orders:
+            session.rollback()
+            return
+        issued: dict[int, list[Paper]] = {}
+        ids = [order.id for order in orders]
+        for paper in session.scalars(select(Paper).where(Paper.library_order_id.in_(ids)).order_by(Paper.id)):
+            issued.setdefault(paper.library_order_id, []).append(paper)
+        yield [_cells(session, order, issued.get(order.id, [])) for order in orders]
+        last, size = orders[-1].id, LATER
+        session.expunge_all()  # a row that was written is needed no more
 
 
 def _heading() -> list[str]:
@@ -51,7 +72,7 @@ def _heading() -> list[str]:
     ]
 
 
-def _cells(session: Session, order: LibraryOrder) -> list[str]:
+def _cells(session: Session, order: LibraryOrder, issued: list[Paper]) -> list[str]:
     yes = {True: str(_("yes")), False: str(_("no"))}
     return [
         *(order.ticket, written_moment(order.placed_at), str(LIBRARY[order.state]), str(REQUEST[order.request])),
@@ -64,7 +85,7 @@ def _cells(session: Session, order: LibraryOrder) -> list[str]:
         *(order.supplier_name or order.routed_to, written_moment(order.seen_at)),
         order.joined_to.ticket if order.joined_to else "",
         str(STAGE[order.stage]),
-        "; ".join(_paper(session, each) for each in papers.of_order(session, order.id)),
+        "; ".join(_paper(session, each) for each in issued),
         *(str(order.held + order.allocated), str(order.posted)),
         "; ".join(each.tracking for each in order.parcels if each.tracking),
     ]

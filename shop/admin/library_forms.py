@@ -20,7 +20,7 @@ from shop.admin.forms import (
     at_most,
     stripped,
 )
-from shop.markets import COUNTRIES, by_name
+from shop.markets import COUNTRIES, by_name, days_off
 from shop.money import Currency
 
 HIGHEST = 9_999_99  # minor units
@@ -61,6 +61,15 @@ class LibraryRulesForm(Form):
     terms_days = days_field(_l("An invoice is due after (days)"), most=365)
     before_due_days = days_field(_l("Remind before the due date (days)"))
     after_due_days = days_field(_l("Remind after the due date (days)"))
+    holidays = TextAreaField(
+        _l("Public holidays and days off"), [at_most(4000)], filters=[stripped], render_kw={"rows": "6"}
+    )
+
+    def validate_holidays(self, field: Field) -> None:
+        try:
+            days_off(field.data or "")
+        except ValueError as error:
+            raise StopValidation(_("This is no day and no range of days: %(line)s", line=str(error))) from None
 
 
 def copies_field(label: str, least: int = 1) -> WholeNumberField:

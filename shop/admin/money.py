@@ -17,7 +17,7 @@ from shop.extensions import db, gateway, now, settings
 from shop.markets import write_money
 from shop.orders.lifecycle import PaymentState
 from shop.payments import comparison, copies, orphans, refund_calls, repetition, second_thoughts
-from shop.payments.models import Dispute, Payment, Refund, RefundState
+from shop.payments.models import Dispute, Payment, PaymentRole, Refund, RefundState
 
 UNCONFIRMED_REFUNDS = Refund.state.in_((RefundState.OWED, RefundState.PENDING))
 SHOWN = 200
@@ -25,11 +25,12 @@ COMPARISONS = 10
 
 
 def ownerless() -> ColumnElement[bool]:
-    """Payments of no known order that nothing was given back of yet."""
+    """Payments that pay neither a known order nor an invoice, and that nothing was given back of yet."""
     given_back = select(Refund.id).where(
         Refund.payment_id == Payment.id, Refund.state.not_in((RefundState.FAILED, RefundState.CANCELLED))
     )
-    return Payment.order_id.is_(None) & ~given_back.exists()
+    pays_nothing = Payment.order_id.is_(None) & (Payment.role != PaymentRole.INVOICE)
+    return pays_nothing & ~given_back.exists()
 
 
 @desk.get("/money")
@@ -164,6 +165,9 @@ def find_payment(payment_id: int) -> Payment:
 
 
 def back_from(payment: Payment) -> str:
+    """Where whoever looked at a payment came from: its order, its library, or the money without either."""
+    if payment.paper is not None:
+        return url_for("admin.library_desk_page", ticket=payment.paper.order.ticket)
     if payment.order is None:
         return url_for("admin.money_page")
     return url_for("admin.order_page", number=payment.order.number)

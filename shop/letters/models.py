@@ -37,6 +37,9 @@ class Kind(enum.StrEnum):
     library_attention         ``library:{id}:{…}`` see ``libraries.routing``, reason, line
     library_paper             ``paper:{id}``       see ``libraries.routing``, paper, attachments
     library_due               ``paper:{id}:{…}``   see ``libraries.routing``, paper, overdue, attachments
+    library_paid              ``payment:{id}``     see ``libraries.routing``, paper, sum, arrived_on
+    library_refunded          ``payment:{id}``,    see ``libraries.routing``, paper, sum, reason
+                              ``refund:{id}``
     library_posted            ``lparcel:{id}``     see ``libraries.desk.post``
     new_order                 ``order:{id}:paid``  order_facts
     attention                 ``concern:{id}``     number, worry (``orders.models.Worry``), details
@@ -72,6 +75,10 @@ class Kind(enum.StrEnum):
     """To the library: a quotation, a pro-forma, an invoice or a credit note."""
     LIBRARY_DUE = "library_due"
     """To the library: an invoice is due, or was."""
+    LIBRARY_PAID = "library_paid"
+    """To the library: its invoice was paid by its link."""
+    LIBRARY_REFUNDED = "library_refunded"
+    """To the library: money that came by an invoice's link goes back."""
     LIBRARY_POSTED = "library_posted"
     LIBRARY_ATTENTION = "library_attention"
     """To the shopkeeper: a library's order needs a person."""

@@ -59,7 +59,7 @@ def answer(session: Session, token: str, said: Said, line: str, now: datetime) -
     if said not in possible(order):
         raise WrongState(f"{order.ticket} is {order.state.value}")
     if said is Said.SEEN:
-        order.seen_at, order.chase_at = now, after(now, rules(session).remind_days)
+        order.seen_at, order.chase_at = now, after(session, now, rules(session).remind_days)
         routing.write_down(session, order, "seen", who, now, line)
         return order
     routing.move(session, order.id, STATES[said], who, line, now)

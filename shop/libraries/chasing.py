@@ -32,7 +32,7 @@ def chase(session: Session, order_id: int, now: datetime) -> None:
         return
     if order.chased == 0:
         _remind(session, order, SYSTEM, now)
-        order.chased, order.chase_at = 1, after(now, rules(session).tell_days)
+        order.chased, order.chase_at = 1, after(session, now, rules(session).tell_days)
         return
     outbox.owe_shopkeepers(
         session,
@@ -52,7 +52,7 @@ def remind_now(session: Session, order_id: int, actor: Actor, now: datetime) -> 
     if order is None or order.state is not LibraryState.SENT:
         raise WrongState(f"nobody is waited for: {order_id}")
     _remind(session, order, actor, now)
-    order.chased, order.chase_at = max(order.chased, 1), after(now, rules(session).tell_days)
+    order.chased, order.chase_at = max(order.chased, 1), after(session, now, rules(session).tell_days)
 
 
 def _remind(session: Session, order: LibraryOrder, actor: Actor, now: datetime) -> None:

@@ -142,18 +142,22 @@ def issue_again(session: Session, paper_id: int, actor: Actor, now: datetime) ->
         about=paper,
         paid_on=paper.paid_on,
         paid_note=paper.paid_note,
+        paid_online=paper.paid_online,
     )
 
 
 def note_paid(session: Session, paper_id: int, day: date | None, note: str, actor: Actor, now: datetime) -> Paper:
-    """Record that a transfer has arrived, or (no day) that it had not after all."""
+    """Record that a transfer has arrived, or (no day) that it had not after all.
+
+    Raises ``WrongState`` for what was paid by its link: that goes back as a refund, or not at all.
+    """
     paper = lock(session, Paper, paper_id)
     if paper is None:
         raise LookupError(paper_id)
     order = lock(session, LibraryOrder, paper.library_order_id)
     if order is None or paper.kind not in papers.PAYABLE or paper.ended_at is not None:
         raise WrongState(f"{paper.number} is not to be paid")
-    if (paper.paid_on is None) == (day is None):
+    if (paper.paid_on is None) == (day is None) or paper.paid_online:
         raise WrongState(f"{paper.number} stands so already")
     paper.paid_on, paper.paid_note = day, note if day else ""
     if day is not None:
@@ -171,6 +175,9 @@ def post(
     left = order.held + order.allocated
     if not 0 < copies <= left:
         raise WrongState(f"{order.ticket}: {left} copies can be posted, not {copies}")
+    bill = papers.current(session, order.id, PaperKind.INVOICE)
+    if bill is not None and bill.disputed:
+        raise WrongState(f"the payment of {bill.number} is disputed")
     sold, unsold = min(copies, order.allocated), copies - min(copies, order.allocated)
     order.allocated, order.held, order.posted = order.allocated - sold, order.held - unsold, order.posted + copies
     parcel = LibraryParcel(

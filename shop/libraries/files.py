@@ -22,6 +22,8 @@ from shop.libraries.models import LibraryFile, LibraryOrder
 
 FOLDER = "libraries"
 MOST_BYTES = 4 * 1024 * 1024
+MOST_SENT = 64 * 1024 * 1024
+"""Forms with a file up to this long are read whole, so that nothing typed is lost; the file itself is refused."""
 KEY = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 TYPES = {
     "application/pdf": (b"%PDF-", "pdf"),

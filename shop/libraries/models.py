@@ -187,6 +187,8 @@ class LibraryRules(Base):
     before_due_days: Mapped[int]
     after_due_days: Mapped[int]
     """Calendar days before and after the due date on which the library is reminded."""
+    holidays: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Days off, which are no working days: one, or a range, a line (``markets.days_off``)."""
 
 
 class LibraryParcel(Base):

@@ -6,7 +6,7 @@ import enum
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
@@ -62,6 +62,11 @@ class Paper(Base):
     """When another paper took its place."""
     paid_on: Mapped[date | None]
     paid_note: Mapped[str] = mapped_column(String(200), default="")
+    """The reference of the transfer, or the provider's of the payment."""
+    paid_online: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It was paid by its link: there is a payment, and nobody takes it back by hand."""
+    disputed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The payer's bank asks for the money back: nothing more is posted."""
     remind_at: Mapped[datetime | None] = mapped_column(index=True)
     reminded: Mapped[int] = mapped_column(default=0)
 

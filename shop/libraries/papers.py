@@ -62,6 +62,7 @@ def issue(
     about: Paper | None = None,
     paid_on: date | None = None,
     paid_note: str = "",
+    paid_online: bool = False,
 ) -> Paper:
     """Give the next number of a series to a paper and freeze all it says; the order must be locked.
 
@@ -104,6 +105,7 @@ def issue(
         about_id=about.id if about is not None else None,
         paid_on=paid_on,
         paid_note=paid_note,
+        paid_online=paid_online,
     )
     if due_on is not None and paid_on is None:
         paper.remind_at = _morning(due_on - timedelta(days=decided.before_due_days))
@@ -188,6 +190,11 @@ def of_order(session: Session, order_id: int) -> list[Paper]:
     return list(session.scalars(select(Paper).where(Paper.library_order_id == order_id).order_by(Paper.id)))
 
 
+def numbered(session: Session, order_id: int, number: str) -> Paper | None:
+    """A ticket's paper of this number."""
+    return session.scalar(select(Paper).where(Paper.library_order_id == order_id, Paper.number == number))
+
+
 def current(session: Session, order_id: int, kind: PaperKind) -> Paper | None:
     """The paper of a kind that no other has taken the place of."""
     return session.scalar(
@@ -227,8 +234,15 @@ UNPAID = select(Paper.library_order_id).where(
 """Ids of the orders with an invoice that is neither paid nor credited."""
 
 
+def pay_path(paper: Paper) -> str:
+    """The stable link by which an invoice is paid, as a path; as secret as the library's own page."""
+    order = paper.order
+    return f"/{order.market}/libraries/{order.token}/invoices/{paper.number}"
+
+
 def facts(paper: Paper) -> dict[str, Any]:
     """A paper as letters name it."""
+    to_pay = paper.kind is PaperKind.INVOICE and paper.paid_on is None
     return {
         "kind": paper.kind.value,
         "number": paper.number,
@@ -237,6 +251,7 @@ def facts(paper: Paper) -> dict[str, Any]:
         "due_on": paper.due_on.isoformat() if paper.due_on else None,
         "paid_on": paper.paid_on.isoformat() if paper.paid_on else None,
         "about": str(paper.data.get("about", "")),
+        "pay_path": pay_path(paper) if to_pay else "",
     }
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from shop.libraries.models import LibraryRules
-from shop.markets import after_working_days, day_begins, day_of
+from shop.markets import after_working_days, day_begins, day_of, days_off
 
 ONLY = 1
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "remind_days": 3,
     "tell_days": 2,
     "valid_days": 30,
     "terms_days": 30,
     "before_due_days": 5,
     "after_due_days": 7,
+    "holidays": "",
 }
 MORNING = timedelta(hours=9)
 """Nobody is reminded before nine in the morning of the shop's day."""
@@ -27,6 +29,7 @@ def rules(session: Session) -> LibraryRules:
     return session.get(LibraryRules, ONLY) or LibraryRules(id=ONLY, **DEFAULTS)
 
 
-def after(moment: datetime, working_days: int) -> datetime:
-    """The morning so many working days later."""
-    return day_begins(after_working_days(day_of(moment), working_days)) + MORNING
+def after(session: Session, moment: datetime, working_days: int) -> datetime:
+    """The morning so many working days later; the owner's days off are none."""
+    holidays = days_off(rules(session).holidays)
+    return day_begins(after_working_days(day_of(moment), working_days, holidays)) + MORNING

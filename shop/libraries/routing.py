@@ -322,7 +322,7 @@ def _route(session: Session, supplier: Supplier | None, now: datetime) -> dict[s
         "routed_to": supplier.email,
         "supplier_name": supplier.name,
         "supplier_language": supplier.language,
-        "chase_at": after(now, rules(session).remind_days),
+        "chase_at": after(session, now, rules(session).remind_days),
     }
 
 

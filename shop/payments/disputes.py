@@ -14,6 +14,7 @@ from shop.letters import outbox
 from shop.letters.models import Kind
 from shop.orders import placing, timeline
 from shop.orders.models import Order, Worry
+from shop.payments import invoice_news
 from shop.payments.gateway import DisputeFacts, PaymentGateway
 from shop.payments.models import HARMLESS, Dispute, Payment
 
@@ -64,6 +65,8 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
     if payment is None:
         return False
     order = placing.locked(session, payment.order_id) if payment.order_id else None
+    if payment.paper_id is not None:
+        invoice_news.locked(session, payment.paper_id)
     lock(session, Payment, payment.id)
     if payment.order_id != (order.id if order else None):
         return None  # an order was rebuilt for it meanwhile
@@ -85,6 +88,8 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
         if order is not None:
             order.sync_version += 1
             _stop(session, order, row, now)
+        elif payment.paper_id is not None:
+            invoice_news.disputed(session, payment, row, now, new=True)
         else:
             _tell_of_ownerless(session, payment, Worry.DISPUTE, facts.provider_id, now, due_by=_due(row))
     elif row.status != facts.status:
@@ -92,10 +97,15 @@ def apply(session: Session, facts: DisputeFacts, now: datetime, version: int | N
         if order is not None:
             order.sync_version += 1
             timeline.note(session, order, "dispute_changed", timeline.STRIPE, now, status=facts.status)
+        elif payment.paper_id is not None:
+            invoice_news.disputed(session, payment, row, now, new=False)
     row.due_by = facts.due_by
     row.closed_at = (row.closed_at or now) if facts.status in OVER else None
     if order is not None:
         _mark(session, order)
+    elif payment.paper_id is not None:
+        session.flush()
+        invoice_news.mark_disputed(session, payment, stand(session, payment, None))
     return True
 
 
@@ -153,11 +163,15 @@ def warn(
         if payment is None:
             return False
         order = placing.locked(s, payment.order_id) if payment.order_id else None
+        if payment.paper_id is not None:
+            invoice_news.locked(s, payment.paper_id)
         lock(s, Payment, payment.id)
         if payment.order_id != (order.id if order else None):
             return None  # an order was rebuilt for it meanwhile
         if order is not None:
             timeline.worry(s, order, Worry.FRAUD_WARNING, now, cause=warning_id)
+        elif payment.paper_id is not None:
+            invoice_news.warned(s, payment, warning_id, now)
         else:
             payment.facts = payment.facts | {WARNINGS: sorted({*payment.facts.get(WARNINGS, ()), warning_id})}
             _tell_of_ownerless(s, payment, Worry.FRAUD_WARNING, warning_id, now)

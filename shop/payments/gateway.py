@@ -122,22 +122,25 @@ class CheckoutLine:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutRequest:
-    """What a payment page is to show and ask for, in the order's language."""
+    """What a payment page is to show and ask for, in the payer's language.
+
+    ``country`` is where a parcel goes, and what follows it is about that; without one no address is asked for.
+    """
 
     number: str
     locale: str
     currency: Currency
     lines: tuple[CheckoutLine, ...]
-    postage: int
-    postage_name: str
-    min_days: int
-    max_days: int
-    country: str
     description: str
     success_url: str
     cancel_url: str
     expires_at: datetime
     metadata: Mapping[str, str]
+    country: str = ""
+    postage: int = 0
+    postage_name: str = ""
+    min_days: int = 0
+    max_days: int = 0
     submit_note: str = ""
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, add_once, transact
+from shop.libraries.paper_models import Paper
 from shop.markets import SHOP_ZONE
 from shop.money import Currency, Money
 from shop.orders.models import Order
@@ -123,11 +124,12 @@ def statements(session: Session) -> list[Statement]:
 
 
 def of_month(session: Session, month: str, currency: Currency) -> list[tuple[LedgerEntry, str | None]]:
-    """A month's movements in one currency, oldest first, with the number of the order each is about."""
+    """A month's movements in one currency, oldest first, with the number of the order or invoice each is about."""
     wanted = (
-        select(LedgerEntry, Order.number)
+        select(LedgerEntry, func.coalesce(Order.number, Paper.number))
         .join(Payment, Payment.id == LedgerEntry.payment_id)
         .outerjoin(Order, Order.id == Payment.order_id)
+        .outerjoin(Paper, Paper.id == Payment.paper_id)
         .where(LedgerEntry.currency == currency)
         .order_by(LedgerEntry.at, LedgerEntry.id)
     )

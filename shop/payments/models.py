@@ -1,4 +1,4 @@
-"""Checkout attempts, payments, refunds, disputes, and the inbox of webhooks."""
+"""Checkout attempts of orders and invoices, payments, refunds, disputes, and the inbox of webhooks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, U
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shop.database import Base
+from shop.libraries.paper_models import Paper
 from shop.money import Currency, Money
 from shop.orders.models import Order
 
@@ -48,9 +49,42 @@ class CheckoutAttempt(Base):
     order: Mapped[Order] = relationship()
 
 
+class InvoiceAttempt(Base):
+    """One page at Stripe for what is open of one invoice. Key and parameters are stored before the call.
+
+    ``amount`` in minor units: what the page asks for.
+    """
+
+    __tablename__ = "invoice_attempt"
+    __table_args__ = (
+        UniqueConstraint("paper_id", "number"),
+        CheckConstraint("amount > 0", name="amount"),
+        Index("ix_invoice_attempt_state_expires_at", "state", "expires_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    paper_id: Mapped[int] = mapped_column(ForeignKey("paper.id"))
+    number: Mapped[int]
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    """Random: numbers of invoices come again after a restored backup, and in other shops of the same account."""
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    amount: Mapped[int]
+    currency: Mapped[Currency]
+    expires_at: Mapped[datetime]
+    state: Mapped[AttemptState] = mapped_column(default=AttemptState.NEW)
+    checkout_id: Mapped[str | None] = mapped_column(String(100), unique=True)
+    url: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    """When it was last looked up at Stripe."""
+    paper: Mapped[Paper] = relationship()
+
+
 class PaymentRole(enum.StrEnum):
     ORDER = "order"
     """The money that pays the order."""
+    INVOICE = "invoice"
+    """The money that pays a library's invoice."""
     SURPLUS = "surplus"
     """A second, late or disagreeing payment: goes back, or waits for a person."""
     ORPHAN = "orphan"
@@ -71,11 +105,21 @@ class Payment(Base):
             sqlite_where=text("role = 'order'"),
             postgresql_where=text("role = 'order'"),
         ),
+        # And one an invoice.
+        Index(
+            "uq_payment_invoice",
+            "paper_id",
+            unique=True,
+            sqlite_where=text("role = 'invoice'"),
+            postgresql_where=text("role = 'invoice'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     order_id: Mapped[int | None] = mapped_column(ForeignKey("order.id"), index=True)
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("checkout_attempt.id"))
+    paper_id: Mapped[int | None] = mapped_column(ForeignKey("paper.id"), index=True)
+    """The invoice that it was meant for."""
     role: Mapped[PaymentRole]
     intent_id: Mapped[str] = mapped_column(String(100), unique=True)
     charge_id: Mapped[str] = mapped_column(String(100), default="", index=True)
@@ -88,6 +132,7 @@ class Payment(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """The provider's metadata, from which an orphan's order can be rebuilt."""
     order: Mapped[Order | None] = relationship()
+    paper: Mapped[Paper | None] = relationship()
     refunds: Mapped[list[Refund]] = relationship(order_by="Refund.id", back_populates="payment")
 
     @property

@@ -15,10 +15,21 @@ from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.errors import GatewayRefused
+from shop.libraries.paper_models import Paper
 from shop.money import Currency
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
-from shop.payments import checkouts, comparison, disputes, inbox, ledger, refund_calls, refunds, settling
+from shop.payments import (
+    checkouts,
+    comparison,
+    disputes,
+    inbox,
+    invoice_checkouts,
+    ledger,
+    refund_calls,
+    refunds,
+    settling,
+)
 from shop.payments.comparison import Found, Report
 from shop.payments.gateway import CheckoutFacts, PaymentGateway, RefundFacts
 from shop.payments.models import (
@@ -26,6 +37,7 @@ from shop.payments.models import (
     CheckoutAttempt,
     Dispute,
     InboxEvent,
+    InvoiceAttempt,
     Payment,
     Refund,
     RefundState,
@@ -60,6 +72,7 @@ def run(session: Session, gateway: PaymentGateway, now: datetime, since: datetim
     ledger.keep(session, gateway.balance_since(start))
     with report.trials.of("pages that are over"):
         checkouts.sweep(session, gateway, now)
+        invoice_checkouts.sweep(session, gateway, now)
     for event in gateway.undelivered_since(max(start, now - EVENT_MEMORY), inbox.TYPES):
         kept = session.get(InboxEvent, event.event_id)
         done = kept is not None and kept.done_at is not None
@@ -85,10 +98,11 @@ def _owed(session: Session, gateway: PaymentGateway, now: datetime, report: Repo
 
 
 def _checkouts(session: Session, gateway: PaymentGateway, now: datetime, start: datetime, report: Report) -> None:
-    open_here = select(CheckoutAttempt.checkout_id).where(
-        CheckoutAttempt.state.in_((AttemptState.OPEN, AttemptState.COMPLETE))
+    open_here = (
+        select(attempts.checkout_id).where(attempts.state.in_((AttemptState.OPEN, AttemptState.COMPLETE)))
+        for attempts in (CheckoutAttempt, InvoiceAttempt)
     )
-    for checkout_id in _ids(session, open_here):
+    for checkout_id in [each for wanted in open_here for each in _ids(session, wanted)]:
         report.looked_up += 1
         with report.known_there(checkout_id):
             if settling.learn(session, gateway, checkout_id, now) is Outcome.APPLIED:
@@ -133,6 +147,11 @@ def _tell_applied(session: Session, checkout_id: str, report: Report) -> None:
             report.paid_there.append(Found(checkout_id, order.number, there=there))
         elif state is AttemptState.CLOSED and order.payment_state is PaymentState.EXPIRED:
             report.holds_ended.append(order.number)
+    elif invoice := session.scalar(
+        select(Payment).where(Payment.checkout_id == checkout_id, Payment.paper_id.is_not(None))
+    ):
+        there = _sum(invoice.amount, invoice.currency)
+        report.paid_there.append(Found(checkout_id, invoice.paper.number if invoice.paper else "", there=there))
     session.rollback()
 
 
@@ -167,7 +186,7 @@ def _ask(gateway: PaymentGateway, payment: _Recorded) -> CheckoutFacts | None:
 
 
 class _Recorded(NamedTuple):
-    """A payment as it is recorded here; ``number`` is its order's, empty for none."""
+    """A payment as it is recorded here; ``number`` is its order's or its invoice's, empty for none."""
 
     id: int
     intent_id: str
@@ -182,8 +201,9 @@ def _recent_payments(session: Session, start: datetime) -> list[_Recorded]:
     """Payments recorded since an instant, oldest first; read from the end, where the newest are."""
     columns = (Payment.id, Payment.intent_id, Payment.checkout_id, Payment.amount, Payment.currency)
     wanted = (
-        select(*columns, Payment.received_at, func.coalesce(Order.number, ""))
+        select(*columns, Payment.received_at, func.coalesce(Order.number, Paper.number, ""))
         .outerjoin(Order, Order.id == Payment.order_id)
+        .outerjoin(Paper, Paper.id == Payment.paper_id)
         .order_by(Payment.id.desc())
         .limit(BATCH)
     )
@@ -248,10 +268,11 @@ def _refund_sums(
             Payment.intent_id,
             Payment.currency,
             Refund.amount,
-            func.coalesce(Order.number, ""),
+            func.coalesce(Order.number, Paper.number, ""),
         )
         .join(Payment, Payment.id == Refund.payment_id)
         .outerjoin(Order, Order.id == Payment.order_id)
+        .outerjoin(Paper, Paper.id == Payment.paper_id)
         .where(
             Refund.asked_at >= start,
             or_(
@@ -297,9 +318,12 @@ def _ids(session: Session, wanted: object) -> Iterable[str]:
 
 
 def _closed_here(session: Session, checkout_id: str) -> bool:
-    state = session.scalar(select(CheckoutAttempt.state).where(CheckoutAttempt.checkout_id == checkout_id))
+    states = [
+        session.scalar(select(attempts.state).where(attempts.checkout_id == checkout_id))
+        for attempts in (CheckoutAttempt, InvoiceAttempt)
+    ]
     session.rollback()
-    return state is AttemptState.CLOSED
+    return AttemptState.CLOSED in states
 
 
 def _refund_states(session: Session, intent_id: str) -> list[tuple[object, ...]]:

@@ -12,6 +12,7 @@ from shop.database import lock, transact
 from shop.errors import GatewayError, GatewayRefused
 from shop.orders import timeline
 from shop.orders.models import Worry
+from shop.payments import invoice_news
 from shop.payments.gateway import PaymentGateway
 from shop.payments.models import PaymentRole, Refund, RefundState
 from shop.payments.refunds import learn, mark_refunding, refundable
@@ -116,6 +117,8 @@ def _refused(session: Session, refund_id: int, code: str, now: datetime) -> None
         return
     refund.state, refund.failure, refund.finished_at = RefundState.FAILED, code, now
     order = refund.payment.order
+    if refund.payment.paper_id is not None and refundable(session, refund.payment) > 0:
+        invoice_news.refund_failed(session, refund.payment, refund, now)
     if order is None:
         return
     if refund.payment.role is PaymentRole.ORDER:

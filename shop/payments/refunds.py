@@ -25,7 +25,7 @@ from shop.orders.models import Order, Worry
 from shop.orders.snapshot import money_fact, order_facts
 from shop.orders.timeline import Actor
 from shop.payments import copies as refunded_copies
-from shop.payments import disputes
+from shop.payments import disputes, invoice_news
 from shop.payments.copies import DEAD, Copies
 from shop.payments.gateway import PaymentGateway, RefundFacts
 from shop.payments.models import Payment, PaymentRole, Refund, RefundSource, RefundState
@@ -40,6 +40,7 @@ STATES = {
 BACK = (RefundState.PENDING, RefundState.SUCCEEDED)
 """The money is on its way to the buyer."""
 LOOKS = 4
+Standing = list[tuple[Any, ...]]
 
 
 def refundable(session: Session, payment: Payment) -> int:
@@ -178,6 +179,8 @@ def learn(
         if row is None:
             return False
         payment_id, version = row
+        stood = _standing(session, payment_id)
+        session.rollback()
         listed = gateway.refunds_of(intent_id)
 
         def work(
@@ -185,8 +188,9 @@ def learn(
             payment_id: int = payment_id,
             version: int | None = version,
             listed: list[RefundFacts] = listed,
+            stood: Standing = stood,
         ) -> bool:
-            if not apply(s, payment_id, listed, now, version):
+            if not apply(s, payment_id, listed, now, version, stood):
                 return False
             if also is not None:
                 also(s)
@@ -204,16 +208,34 @@ def agrees(session: Session, facts: RefundFacts) -> bool:
     return state is STATES.get(facts.status, RefundState.PENDING)
 
 
+def _standing(session: Session, payment_id: int) -> Standing:
+    """How a payment's refunds stand here: what tells that somebody has applied a newer list meanwhile."""
+    wanted = select(Refund.id, Refund.state, Refund.provider_id).where(Refund.payment_id == payment_id)
+    return [tuple(row) for row in session.execute(wanted.order_by(Refund.id))]
+
+
 def apply(
-    session: Session, payment_id: int, listed: list[RefundFacts], now: datetime, version: int | None
+    session: Session,
+    payment_id: int,
+    listed: list[RefundFacts],
+    now: datetime,
+    version: int | None,
+    stood: Standing,
 ) -> bool:
-    """Bring a payment's refunds to what the provider's list says; false when the order changed meanwhile."""
+    """Bring a payment's refunds to what the provider's list says; false when something changed meanwhile.
+
+    ``version`` is the order's, ``stood`` how the refunds stood, both from before the list was fetched.
+    """
     payment = session.get_one(Payment, payment_id)
     order = placing.locked(session, payment.order_id) if payment.order_id else None
     if order is not None and version is not None and order.sync_version != version:
         return False
+    if payment.paper_id is not None:
+        invoice_news.locked(session, payment.paper_id)
     lock(session, Payment, payment_id)
     if payment.order_id != (order.id if order else None):
+        return False
+    if order is None and _standing(session, payment_id) != stood:  # it has no version that would tell
         return False
     rows = list(session.scalars(select(Refund).where(Refund.payment_id == payment_id).order_by(Refund.id)))
     changed = False
@@ -225,6 +247,8 @@ def apply(
             rows.append(row)
         changed |= _bring(session, order, payment, row, facts, now)
     session.flush()
+    if payment.role is PaymentRole.INVOICE:
+        invoice_news.reckon(session, payment, sum(row.amount for row in rows if row.state in BACK), now)
     if order is not None:
         if payment.role is PaymentRole.ORDER:
             changed |= _reckon(session, order, payment, rows, now)
@@ -255,6 +279,11 @@ def _bring(
     row.failure = facts.failure
     row.finished_at = None if state is RefundState.PENDING else now
     session.flush()
+    if payment.paper_id is not None:
+        if state in BACK and before not in BACK:
+            invoice_news.refunded(session, payment, row, now)
+        elif state in DEAD and before not in DEAD:
+            invoice_news.refund_failed(session, payment, row, now)
     if order is None:
         return True
     entry: dict[str, Any] = {"refund": row.id, "amount": row.amount, "currency": payment.currency.value}

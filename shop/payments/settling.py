@@ -24,9 +24,9 @@ from shop.orders import placing, timeline
 from shop.orders.lifecycle import Action, PaymentState, after_payment
 from shop.orders.models import Buyer, Order, OrderLine, Worry
 from shop.orders.numbers import read_number
-from shop.payments import arrivals
+from shop.payments import arrivals, invoice_arrivals
 from shop.payments.gateway import CheckoutFacts, PaymentGateway
-from shop.payments.models import AttemptState, CheckoutAttempt, Payment
+from shop.payments.models import AttemptState, CheckoutAttempt, InvoiceAttempt, Payment
 from shop.trader import Trader, trader
 
 log = logging.getLogger(__name__)
@@ -111,9 +111,11 @@ def refresh(session: Session, gateway: PaymentGateway, order_id: int, now: datet
 
 def ours(session: Session, facts: CheckoutFacts) -> bool:
     """Whether a checkout bears this shop's mark or is one of its attempts."""
-    known = select(CheckoutAttempt.id).where(CheckoutAttempt.checkout_id == facts.checkout_id)
     mark = session.scalar(select(Trader.shop_id))
-    found = facts.metadata.get("shop") == mark or session.scalar(known) is not None
+    found = facts.metadata.get("shop") == mark or any(
+        session.scalar(select(attempts.id).where(attempts.checkout_id == facts.checkout_id)) is not None
+        for attempts in (CheckoutAttempt, InvoiceAttempt)
+    )
     session.rollback()
     return found
 
@@ -156,7 +158,12 @@ def apply(
     known = seen or see(session, facts.checkout_id)
     order_id = known.order_id if known else None
     if order_id is None:
-        if facts.metadata.get("shop") != trader(session).shop_id:
+        shop_id = trader(session).shop_id
+        invoice_id = invoice_arrivals.invoice_of(session, facts, shop_id)
+        if invoice_id is not None:
+            changed = invoice_arrivals.apply(session, invoice_id, facts, now)
+            return Outcome.APPLIED if changed else Outcome.NOTHING_NEW
+        if facts.metadata.get("shop") != shop_id:
             return Outcome.STRANGER
         number = read_number(facts.metadata.get("order", ""))
         order_id = session.scalar(select(Order.id).where(Order.number == number)) if number else None

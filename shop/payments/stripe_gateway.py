@@ -77,7 +77,6 @@ class StripeGateway:
         """Checkout Session parameters (Stripe API, "Create a Checkout Session")."""
         currency = request.currency.value.lower()
         metadata = dict(request.metadata)
-        days = {"minimum": request.min_days, "maximum": request.max_days}
         parameters: dict[str, Any] = {
             "mode": "payment",
             "ui_mode": "hosted_page",
@@ -100,21 +99,6 @@ class StripeGateway:
                 }
                 for line in request.lines
             ],
-            "shipping_address_collection": {"allowed_countries": [request.country]},
-            "shipping_options": [
-                {
-                    "shipping_rate_data": {
-                        "type": "fixed_amount",
-                        "display_name": request.postage_name,
-                        "tax_behavior": "inclusive",
-                        "tax_code": SHIPPING_TAX_CODE,
-                        "fixed_amount": {"amount": request.postage, "currency": currency},
-                        "delivery_estimate": {
-                            end: {"unit": "business_day", "value": value} for end, value in days.items()
-                        },
-                    }
-                }
-            ],
             "automatic_tax": {"enabled": False},
             "adaptive_pricing": {"enabled": False},
             "allowed_payment_method_types": ["card"],
@@ -124,6 +108,8 @@ class StripeGateway:
             "success_url": request.success_url,
             "cancel_url": request.cancel_url,
         }
+        if request.country:
+            parameters |= _parcel(request, currency)
         if request.submit_note:
             parameters["custom_text"] = {"submit": {"message": request.submit_note}}
         return parameters
@@ -251,6 +237,28 @@ class StripeGateway:
             if not found.has_more or not found.data:
                 return
             after = found.data[-1].id
+
+
+def _parcel(request: CheckoutRequest, currency: str) -> dict[str, Any]:
+    """What a page asks and says of the parcel: its address, within one country, and its postage."""
+    days = {"minimum": request.min_days, "maximum": request.max_days}
+    return {
+        "shipping_address_collection": {"allowed_countries": [request.country]},
+        "shipping_options": [
+            {
+                "shipping_rate_data": {
+                    "type": "fixed_amount",
+                    "display_name": request.postage_name,
+                    "tax_behavior": "inclusive",
+                    "tax_code": SHIPPING_TAX_CODE,
+                    "fixed_amount": {"amount": request.postage, "currency": currency},
+                    "delivery_estimate": {
+                        end: {"unit": "business_day", "value": value} for end, value in days.items()
+                    },
+                }
+            }
+        ],
+    }
 
 
 def _page(moment: datetime | None, after: str) -> dict[str, Any]:

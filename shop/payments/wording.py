@@ -1,4 +1,4 @@
-"""The few words of ours on the provider's page, in the order's language."""
+"""The few words of ours on the provider's page, in the language of the order or the invoice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from babel.support import NullTranslations, Translations
 
-from shop.markets import country_name
+from shop.libraries.models import LibraryOrder
+from shop.libraries.paper_models import Paper
+from shop.markets import MARKETS, country_name
 from shop.orders.models import Order
 from shop.settings import ROOT
 
@@ -30,4 +32,21 @@ def page_words(order: Order) -> PageWords:
     return PageWords(
         postage=country_name(order.country, order.market.locale),
         description=_("Order %(number)s") % {"number": order.number},
+    )
+
+
+class InvoiceWords(NamedTuple):
+    """``purchase_order`` is empty when the library gave none."""
+
+    title: str
+    purchase_order: str
+
+
+def invoice_words(paper: Paper, order: LibraryOrder) -> InvoiceWords:
+    """What an invoice is called on its payment page, and the number that the library knows it by."""
+    _ = _translations(MARKETS[order.market].locale).gettext
+    theirs = order.purchase_order
+    return InvoiceWords(
+        title=_("Invoice %(number)s") % {"number": paper.number},
+        purchase_order=_("Purchase order: %(number)s") % {"number": theirs} if theirs else "",
     )

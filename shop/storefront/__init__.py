@@ -14,6 +14,7 @@ from shop.storefront import (
     errors,
     feeds,
     filters,
+    invoices,
     libraries,
     library_papers,
     media,
@@ -50,4 +51,5 @@ def init_app(app: Flask) -> None:
     recommending.register(blueprint)
     withdrawing.register(blueprint)
     library_papers.register(blueprint)
+    invoices.register(blueprint)
     app.register_blueprint(blueprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, g, make_response, render_template
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.exc import OperationalError
@@ -114,6 +114,10 @@ PAGES: dict[type[Exception] | int, Page] = {
 }
 
 
+TOO_LARGE: dict[str, LazyString] = {}
+"""What is said of a body that is too long, by the endpoint that it was for; each is entered by its own module."""
+
+
 def init_app(app: Flask) -> None:
     for cause in PAGES:
         if isinstance(cause, type):
@@ -127,7 +131,8 @@ def show(error: Exception) -> Any:
         if error.code is None or error.code < 400:
             return error
         known = PAGES.get(error.code) or PAGES[500 if error.code >= 500 else 400]
-        response = answer(Page(error.code, known.title, known.text))
+        text = TOO_LARGE.get(request.endpoint or "", known.text) if error.code == 413 else known.text
+        response = answer(Page(error.code, known.title, text))
         for name, value in error.get_headers(None, {}):
             if name in ("Allow", "Retry-After"):
                 response.headers[name] = value

@@ -18,12 +18,14 @@ from shop.catalogue import offers
 from shop.catalogue.models import Edition
 from shop.database import transact
 from shop.errors import TooMany
-from shop.extensions import ROOM, db, now, settings
+from shop.extensions import LONGEST_FILE, ROOM, db, now, settings
 from shop.libraries import files, papers, routing
 from shop.libraries.files import NotTaken
 from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
+from shop.payments import invoice_checkouts
+from shop.storefront.errors import TOO_LARGE
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
 from shop.storefront.library_papers import has_vendor_paper
@@ -76,9 +78,11 @@ REFUSED_FILES: dict[str, LazyString] = {
 
 def register(blueprint: Blueprint) -> None:
     """Put the library pages on the market's blueprint."""
-    ROOM["storefront.ask_library"] = (
-        4 * files.MOST_BYTES
-    )  # what is only a little too large is told so beside its field
+    ROOM["storefront.ask_library"], LONGEST_FILE["storefront.ask_library"] = files.MOST_SENT, files.MOST_BYTES
+    TOO_LARGE["storefront.ask_library"] = _l(
+        "The file is far too large: a purchase order may have 4 MB. Please go back, where most browsers still have "
+        "what you typed, and choose a smaller file; or send the request without it, and the file by e-mail."
+    )
     blueprint.add_url_rule("/libraries", "libraries", show_form, methods=["GET"])
     blueprint.add_url_rule("/libraries", "ask_library", take_enquiry, methods=["POST"])
     blueprint.add_url_rule("/libraries/<token>", "library_page", show_enquiry, methods=["GET"])
@@ -159,6 +163,7 @@ def show_enquiry(token: str) -> Answer:
     order = routing.by_token(session, token)
     if order is None:
         abort(404)
+    written = [each for each in papers.of_order(session, order.id) if each.data]
     return hidden(
         render_template(
             "storefront/library_page.html",
@@ -166,7 +171,8 @@ def show_enquiry(token: str) -> Answer:
             words=STATES[order.state],
             request_words=REQUESTS[order.request],
             edition_text=order.edition.text_in(g.market.language),
-            papers=[each for each in papers.of_order(session, order.id) if each.data],
+            papers=written,
+            to_pay={each.id for each in written if invoice_checkouts.payable(session, each)},
             vendor=has_vendor_paper(session, order),
             supplier=order.supplier_name or order.routed_to,
             noindex=True,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, abort
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.documents import library_papers, vendor_papers
 from shop.extensions import db, now
-from shop.libraries import routing
+from shop.libraries import papers, routing
 from shop.libraries.models import LibraryOrder, LibraryState, Request, Stage
-from shop.libraries.paper_models import Paper
 from shop.markets import MARKETS
 from shop.storefront.order_pages import hidden_file
 from shop.trader import SHOP, Vendor
@@ -32,8 +30,7 @@ def has_vendor_paper(session: Session, order: LibraryOrder) -> bool:
 
 def show_paper(token: str, number: str) -> Response:
     session, order = db.session(), _find(token)
-    wanted = select(Paper).where(Paper.library_order_id == order.id, Paper.number == number)
-    paper = session.scalar(wanted)
+    paper = papers.numbered(session, order.id, number)
     if paper is None or not paper.data:
         abort(404)
     return hidden_file(library_papers.make(session, paper.id, now()), number)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Response, abort, request, session
+from flask import Flask, Request, Response, abort, request, session
 
-from shop.extensions import ROOM, settings
+from shop.extensions import LONGEST_FILE, ROOM, settings
 from shop.settings import Settings
 from shop.storefront.styling import style_source
 
@@ -22,9 +24,34 @@ FORM, FILES = "application/x-www-form-urlencoded", "multipart/form-data"
 HSTS = "max-age=31536000"
 DRAINED = 4 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
+SPOOLED = 500 * 1024  # bytes; what is longer goes to a temporary file (as Werkzeug does it)
+
+
+class CutFile(SpooledTemporaryFile[bytes]):
+    """A file that is being sent, of which only the beginning is kept."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(max_size=SPOOLED, mode="w+b")
+        self._most = most
+
+    def write(self, data: Any) -> int:
+        super().write(data[: max(0, self._most - self.tell())])
+        return len(data)
+
+
+class BoundedRequest(Request):
+    """A request whose files are cut off where its view would refuse them anyway."""
+
+    longest_file: int | None = None
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        if self.longest_file is None:
+            return super()._get_file_stream(*args, **kwargs)
+        return cast(IO[bytes], CutFile(self.longest_file + 1))
 
 
 def init_app(app: Flask) -> None:
+    app.request_class = BoundedRequest
     app.before_request(make_room)
     app.before_request(refuse_other_sites)
     app.before_request(refuse_broken_text)
@@ -37,6 +64,7 @@ def make_room() -> None:
     known = request.blueprint != "admin" or "token" in session
     if request.endpoint in ROOM and request.mimetype == FILES and known:
         request.max_content_length = ROOM[request.endpoint]
+        cast(BoundedRequest, request).longest_file = LONGEST_FILE.get(request.endpoint)
 
 
 def refuse_other_sites() -> None:
