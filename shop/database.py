@@ -26,6 +26,7 @@ from sqlalchemy import (
     bindparam,
     event,
     inspect,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -54,6 +55,7 @@ DOUBTS = 3
 LONGEST_TURN = 5.0  # seconds
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
 UNIQUE_VIOLATION = "23505"
+ONE_PROCESS = text("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -225,6 +227,15 @@ def look(session: Session) -> None:
     session.rollback()
     if session.get_bind().dialect.name == "postgresql":
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def by_one_process(session: Session) -> None:
+    """Keep PostgreSQL from answering this transaction's questions with several processes.
+
+    To start them takes longer than finding a page of a list, and their plans read on where a page would be full.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(ONE_PROCESS)
 
 
 def _passing(error: DBAPIError) -> bool:

@@ -57,12 +57,12 @@ def _written(session: Session, which: Wanted) -> Iterator[bytes]:
     """The file in pieces: UTF-8 with a mark by which spreadsheets know it, lines as in RFC 4180."""
     heading = _heading()
     look(session)  # all of it as of one moment, however long it takes
-    condition = finding.conditions(session, which)
+    found = finding.listing(session, which)
     what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
     yield b"\xef\xbb\xbf" + csv_lines([heading])
     key, size = None, FIRST
     while True:
-        rows, more = finding.page(session, what, condition, before=key, size=size)
+        rows, more = finding.page(session, what, found, before=key, size=size)
         if rows:
             yield csv_lines(_cells(session, rows))
         if not more:
