@@ -20,7 +20,7 @@ import flask_migrate
 import pytest
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import Engine, func, make_url, select
+from sqlalchemy import Engine, func, inspect, make_url, select
 from sqlalchemy.orm import Session
 
 from shop import audit, revisions
@@ -270,6 +270,7 @@ def test_a_shop_is_not_overwritten_unless_that_is_said_and_then_it_is_kept_besid
         with elsewhere() as third:
             assert flask_shop(third, "restore", backup(other, tmp_path / "backups")).exit_code == 0
             assert numbers(third) == numbers(app)
+            assert not [each for each in inspect(engine_of(third)).get_schema_names() if "before" in each]
 
 
 def beside(engine: Engine, aside: str) -> list[str]:
