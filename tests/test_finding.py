@@ -221,6 +221,19 @@ def test_every_two_filters_leave_what_both_of_them_leave(session: Session, catal
         assert ids(one, other) == each[one] & each[other], (one, other)
 
 
+def test_filters_that_contradict_each_other_are_decided_without_looking_at_an_order(
+    session: Session, catalogue: Catalogue
+):
+    if session.get_bind().dialect.name != "sqlite":
+        pytest.skip("PostgreSQL reads a table as small as this one from end to end")
+    making.make(session, 60, "plans", NOW)
+    wanted = Wanted(payment=PaymentState.EXPIRED, parcel=FulfilmentState.POSTED, country="GB")
+    found_by = finding.listing(session, wanted).ids.order_by(Order.placed_at.desc(), Order.id.desc()).limit(51)
+    plain = str(found_by.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
+    plan = [row[-1] for row in session.execute(text(f"EXPLAIN QUERY PLAN {plain}"))]
+    assert [step for step in plan if "COVERING INDEX ix_order_" in step] == plan
+
+
 def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
     making.make(session, 120, "pages", NOW)
     numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))

@@ -207,25 +207,27 @@ def _code(word: str) -> str:
 def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Among]) -> Ways:
     """Fetch the smallest set if that costs less than walking the list until a page is full.
 
-    Of a set that is fetched each order is first asked whether it is in the others, by its id alone.
+    What is asked of the order's own columns is a set as well, which its index lists in order. Of a set that is fetched
+    each order is first asked whether it is in the others, by its id alone.
     """
-    limited = [
-        select(func.count()).select_from(each.ids.limit(COUNTED).subquery()).scalar_subquery() for each in sets
-    ]
+    own = select(Order.id).where(*asked)
+    counted = [each.ids.limit(COUNTED) for each in sets] + [own.limit(COUNTED)] * bool(asked)
+    limited = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in counted]
     *sizes, every = session.execute(select(*limited, func.coalesce(func.max(Order.id), 1))).one()
     walked = float(PER_PAGE)
     for size in sizes:
         walked = walked * every / max(1, size)
+    walk = listed(and_(*asked, *(each.belongs(Order.id) for each in sets)))
     smallest = min(range(len(sets)), key=sizes.__getitem__)
+    if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
+        return Ways(walk)
     ids = sets[smallest].ids
     others = [each.belongs(ids.selected_columns[0]) for place, each in enumerate(sets) if place != smallest]
     # The OFFSET 0 keeps PostgreSQL from walking the list all the same.
-    among = Order.id.in_(ids.where(*others))
-    chosen = select(Order.id, Order.placed_at).where(*asked, among).offset(0).subquery()
+    chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids.where(*others))).offset(0).subquery()
     fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
     if sizes[smallest] < COUNTED and sizes[smallest] * STEPS <= walked:
         return Ways(fetch)
-    walk = listed(and_(*asked, *(each.belongs(Order.id) for each in sets)))
     return Ways(fetch, walk, min(max(SHORT_WALK, int(2 * walked)), LONG_WALK))
 
 
