@@ -55,7 +55,9 @@ DOUBTS = 3
 LONGEST_TURN = 5.0  # seconds
 RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreSQL, appendix A)
 UNIQUE_VIOLATION = "23505"
-ONE_PROCESS = text("SET LOCAL max_parallel_workers_per_gather = 0")
+ONE_PROCESS = text(
+    "SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
+)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -230,9 +232,10 @@ def look(session: Session) -> None:
 
 
 def by_one_process(session: Session) -> None:
-    """Keep PostgreSQL from answering this transaction's questions with several processes.
+    """Keep PostgreSQL from answering this transaction's questions with several processes or compiled programs.
 
-    To start them takes longer than finding a page of a list, and their plans read on where a page would be full.
+    To start or compile them takes longer than finding a page of a list, and plans for several processes read on where
+    a page would be full.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(ONE_PROCESS)

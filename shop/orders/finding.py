@@ -38,10 +38,12 @@ from shop.orders.numbers import read_number
 from shop.orders.terms import OrderTerm
 
 PER_PAGE = 50
-COUNTED = 10_000
+COUNTED = 20_000
 """Sets larger than this are not counted further."""
 STEPS = 3
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched."""
+WIDER = 3
+"""A set up to so many times as large is read whole rather than asked for each order of another one."""
 SHORT_WALK, LONG_WALK = 10_000, 30_000
 """A walk is given up after so many orders: at least, at most."""
 MOST_WORDS = 12
@@ -208,7 +210,7 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     """Fetch the smallest set if that costs less than walking the list until a page is full.
 
     What is asked of the order's own columns is a set as well, which its index lists in order. Of a set that is fetched
-    each order is first asked whether it is in the others, by its id alone.
+    only what is in the others too is looked at: these are read whole if they are not much larger, else asked.
     """
     own = select(Order.id).where(*asked)
     counted = [each.ids.limit(COUNTED) for each in sets] + [own.limit(COUNTED)] * bool(asked)
@@ -222,7 +224,14 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
         return Ways(walk)
     ids = sets[smallest].ids
-    others = [each.belongs(ids.selected_columns[0]) for place, each in enumerate(sets) if place != smallest]
+    order_id = ids.selected_columns[0]
+    # Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess that there is but one row.
+    wide = min(COUNTED, WIDER * sizes[smallest])
+    others = [
+        order_id.in_(each.ids).is_(true()) if sizes[place] < wide else each.belongs(order_id)
+        for place, each in enumerate(sets)
+        if place != smallest
+    ]
     # The OFFSET 0 keeps PostgreSQL from walking the list all the same.
     chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids.where(*others))).offset(0).subquery()
     fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
