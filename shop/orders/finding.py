@@ -44,6 +44,9 @@ STEPS = 3
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched."""
 WIDER = 3
 """A set up to so many times as large is read whole rather than asked for each order of another one."""
+SPREAD = 5
+"""So many times as far as is expected a walk may go: what is found does not lie evenly, and several words of an order
+may begin alike."""
 SHORT_WALK, LONG_WALK = 10_000, 30_000
 """A walk is given up after so many orders: at least, at most."""
 MOST_WORDS = 12
@@ -237,7 +240,7 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
     if sizes[smallest] < COUNTED and sizes[smallest] * STEPS <= walked:
         return Ways(fetch)
-    return Ways(fetch, walk, min(max(SHORT_WALK, int(2 * walked)), LONG_WALK))
+    return Ways(fetch, walk, min(max(SHORT_WALK, int(SPREAD * walked)), LONG_WALK))
 
 
 Key = tuple[datetime, int]
