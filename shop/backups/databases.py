@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy.orm import Session
 
+from shop.database import transact
 from shop.errors import ShopError
 
 ASIDE = "before_restore_"
@@ -159,7 +161,9 @@ class Postgres:
 
     def set_aside(self, stamp: str) -> str:
         schema = f"{ASIDE}{stamp}"
-        with self._engine.begin() as connection:
+
+        def work(session: Session) -> None:
+            connection = session.connection()
             others = text(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid() AND client_port IS NOT NULL"
@@ -168,6 +172,9 @@ class Postgres:
                 raise InUse(_stop(f"{count} other connections have the database open"))
             connection.execute(text(f'CREATE SCHEMA "{schema}"'))
             _move(connection, str(inspect(connection).default_schema_name), schema)
+
+        with Session(self._engine) as session:
+            transact(session, work)
         return schema
 
     def load(self, copy: Path) -> None:
@@ -179,13 +186,17 @@ class Postgres:
             connection.execute(text("ANALYZE"))  # a dump holds no statistics
 
     def put_back(self, aside: str) -> None:
-        with self._engine.begin() as connection:
+        def work(session: Session) -> None:
+            connection = session.connection()
             here = str(inspect(connection).default_schema_name)
             for table in inspect(connection).get_table_names(here):
                 connection.execute(text(f'DROP TABLE "{here}"."{table}" CASCADE'))
             if aside:
                 _move(connection, aside, here)
                 connection.execute(text(f'DROP SCHEMA "{aside}"'))
+
+        with Session(self._engine) as session:
+            transact(session, work)
 
     def _run(self, program: str, *words: str) -> str:
         """Run one of PostgreSQL's programs on this database; answers what it says if it fails."""
