@@ -13,6 +13,7 @@ from flask.cli import AppGroup
 from shop import audit, erasure
 from shop.admin.commands import admin_group
 from shop.catalogue import offers
+from shop.cli_backups import backup, restore
 from shop.cli_catalogue import catalogue_group, entries_group, pages_group, trader_group
 from shop.database import transact
 from shop.demo import making
@@ -26,8 +27,8 @@ from shop.payments import inbox, reconciliation
 from shop.worker import Worker
 
 shop = AppGroup("shop", help="Run the bookshop.")
-for group in (catalogue_group, pages_group, entries_group, trader_group, admin_group):
-    shop.add_command(group)
+for command in (catalogue_group, pages_group, entries_group, trader_group, admin_group, backup, restore):
+    shop.add_command(command)
 
 REPORTED = {
     "paid_there": "paid there and not here",

@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     inspect,
     select,
+    text,
     true,
     union_all,
     update,
@@ -61,6 +62,9 @@ RETRIED_STATES = ("40001", "40P01")  # serialization failure, deadlock (PostgreS
 UNIQUE_VIOLATION = "23505"
 AT_ONCE = 20
 """Rows in one statement."""
+ONE_PROCESS = text(
+    "SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
+)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -232,6 +236,16 @@ def look(session: Session) -> None:
     session.rollback()
     if session.get_bind().dialect.name == "postgresql":
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def by_one_process(session: Session) -> None:
+    """Keep PostgreSQL from answering this transaction's questions with several processes or compiled programs.
+
+    To start or compile them takes longer than finding a page of a list, and plans for several processes read on where
+    a page would be full.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(ONE_PROCESS)
 
 
 def _passing(error: DBAPIError) -> bool:

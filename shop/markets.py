@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
+from babel.units import format_unit
 
 from shop.money import Currency, Money
 
@@ -184,6 +185,13 @@ def write_time(moment: datetime, locale: str) -> str:
     """The time of day of an instant in the shop's own time zone, to the second."""
     written: str = format_datetime(moment.astimezone(SHOP_ZONE), "HH:mm:ss", locale=locale)
     return written
+
+
+def write_size(size: int, locale: str) -> str:
+    """How large a file of so many bytes is, as its reader's language writes it: ``1.2 MB``, «340 кБ»."""
+    if size >= 1_000_000:
+        return format_unit(round(size / 1_000_000, 1), "digital-megabyte", "short", locale=locale)
+    return format_unit(max(1, round(size / 1000)), "digital-kilobyte", "short", locale=locale)
 
 
 @cache

@@ -125,6 +125,7 @@ def _start_postgres(config: pytest.Config) -> None:
         config.stash[NO_POSTGRES] = os.environ["TEST_NO_POSTGRES"] = str(missing)
     else:
         os.environ["TEST_POSTGRES"] = str(_started[0].folder)
+        os.environ["TEST_POSTGRES_PROGRAMS"] = str(_started[0].programs)
 
 
 @pytest.fixture(scope="session")

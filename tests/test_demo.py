@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from flask import Flask
@@ -47,7 +48,14 @@ def test_the_same_seed_draws_the_same_orders(app: Flask, session: Session, catal
     assert tuple(session.execute(drawn).one()) == DRAWN
 
 
-DRAWN = ("RR-JY7PABJN", "Joan Smith", "US")
+DRAWN = ("RR-ZHRR9WMG", "Rachel Williams", "US")
+
+
+def test_a_number_that_an_order_has_already_is_not_drawn_again(session: Session, catalogue: Catalogue):
+    making.make(session, 20, "again", NOW)
+    drawn = making._free_numbers(session, Random("again:0:0:numbers"), 20)
+    assert len(set(drawn)) == 20
+    assert not set(drawn) & set(session.scalars(select(Order.number)))
 
 
 def test_letters_of_made_up_orders_say_what_the_shop_itself_would(session: Session, catalogue: Catalogue):

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from shop.admin.rights import ACTS, EVERYBODY, FRESH, ROLES, Right
 from shop.database import transact
 from shop.orders.lifecycle import FulfilmentState
-from shop.orders.models import Order
+from shop.orders.models import Buyer, Order, TimelineEntry
 from shop.payments.models import Payment, Refund
 from shop.staff import Admin, Role
 from tests import factories
@@ -96,6 +96,22 @@ def test_a_packer_posts_and_can_neither_refund_nor_export_nor_see_people(
     assert session.query(Refund).count() == 0
     assert packer.submit(form_to(page, "/post")).status_code == 303
     assert session.get_one(Order, order.id).fulfilment_state is FulfilmentState.POSTED
+
+
+def test_a_packer_corrects_an_address_before_posting_under_his_own_name_and_a_reader_does_not(
+    app: Flask, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    order = factories.make_paid_order(session, gateway)
+    reader, packer = at_desk(app, session, Role.READER), at_desk(app, session, Role.PACKER)
+    way = f"{url(order)}/address"
+    assert way not in reader.get(url(order)).page.links()
+    assert reader.get(way).status_code == 403
+    assert way in packer.get(url(order)).page.links()
+    done = packer.submit(form_to(packer.get(way), "/address"), city="Cambridge")
+    assert (done.status_code, done.location) == (303, url(order))
+    assert session.get_one(Buyer, order.id).city == "Cambridge"
+    entry = session.scalars(select(TimelineEntry).where(TimelineEntry.kind == "address_corrected")).one()
+    assert entry.admin == "A packer"
 
 
 def test_a_reader_sees_and_is_offered_nothing_to_do(

@@ -66,11 +66,11 @@ def _heading() -> list[str]:
 def _batches(session: Session, which: Wanted) -> Iterator[Iterable[list[str]]]:
     """The rows, so many at once."""
     look(session)  # all of it as of one moment, however long it takes
-    condition = finding.conditions(session, which)
+    found = finding.listing(session, which)
     what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
     key, size = None, FIRST
     while True:
-        rows, more = finding.page(session, what, condition, before=key, size=size)
+        rows, more = finding.page(session, what, found, before=key, size=size)
         if rows:
             yield _cells(session, rows)
         if not more:

@@ -28,7 +28,7 @@ MOST_COPIES = 100_000
 
 ROLES = {
     Role.OWNER: _l("owner: may do everything"),
-    Role.PACKER: _l("packer: sees orders, packs and posts them"),
+    Role.PACKER: _l("packer: sees orders, corrects addresses, packs and posts"),
     Role.READER: _l("reader: sees and changes nothing"),
 }
 

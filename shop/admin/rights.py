@@ -85,8 +85,8 @@ ACTS: dict[str, Act] = {
     "send_again": Act(Right.MANAGE, _l("sent a letter again")),
     "evidence": Act(Right.EXPORT, _l("downloaded evidence about an order")),
     "export_orders": Act(Right.EXPORT, _l("downloaded a list of orders")),
-    "correct_address": Act(Right.MANAGE, _l("corrected an address")),
-    **_see(Right.MANAGE, "address_page"),
+    **_see(Right.PACK, "address_page"),
+    "correct_address": Act(Right.PACK, _l("corrected an address")),
     # Parcels
     **_see(Right.PACK, "packing_table", "carrier_page", "order_papers", "parcel_papers", "back_page"),
     "post_ticked": Act(Right.PACK, _l("marked orders as posted")),

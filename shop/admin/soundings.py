@@ -14,16 +14,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
+from shop.backups.latest import latest
 from shop.duty import Duty
 from shop.letters import proof
 from shop.letters.models import Letter, LetterState
-from shop.markets import write_moment
+from shop.markets import write_moment, write_size
 from shop.payments.models import InboxEvent, InboxState, Refund, RefundState
 from shop.settings import STRIPE_API, Settings
 from shop.staff import Admin, Role, sessions
 
 PATIENCE = timedelta(minutes=10)  # work that has been due for longer has nobody doing it
 RECENT = timedelta(hours=1)  # the worker asks Stripe every ten minutes
+BACKED_UP = timedelta(days=3)  # backups are made every night; one that fails is no alarm yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ def soundings(session: Session, settings: Settings, now: datetime) -> list[Sound
         *_worker(session, now),
         _second_factor(session),
         _database(session, settings),
+        _backup(settings, now),
     ]
 
 
@@ -148,3 +151,15 @@ def _database(session: Session, settings: Settings) -> Sounding:
         version = ".".join(str(part) for part in dialect.server_version_info or ())
         how = _("PostgreSQL %(version)s.", version=version)
     return Sounding(_("Database"), how, True)
+
+
+def _backup(settings: Settings, now: datetime) -> Sounding:
+    last = latest(settings.instance_path)
+    if last is None:
+        how = _("None has been made yet. “flask shop backup” makes one; let it run every night.")
+        return Sounding(_("Last backup"), how, False)
+    made = {"moment": write_moment(last.made_at, locale()), "size": write_size(last.size, locale())}
+    if last.made_at < now - BACKED_UP:
+        how = _("%(moment)s, %(size)s. That is long ago: does it still run every night?", **made)
+        return Sounding(_("Last backup"), how, False)
+    return Sounding(_("Last backup"), f"{made['moment']}, {made['size']}.", True)

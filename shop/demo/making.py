@@ -21,6 +21,7 @@ from shop.demo.writing import write
 from shop.errors import NotOrderable, ShopError
 from shop.markets import MARKETS, Market
 from shop.orders.models import Order
+from shop.orders.numbers import ALPHABET, number_of
 from shop.staff import NOTIFIED, Admin
 from shop.stock import Movement, Stock
 from shop.trader import trader
@@ -128,8 +129,9 @@ def _lot(session: Session, trade: Trade, seed: str, done: int, size: int, number
     rows = Rows(session, size)
     chance = Random(f"{seed}:{done}")
     first = None
-    for place in range(done, done + size):
-        story = _story(chance, trade, (place + chance.random()) / number, now)
+    names = _free_numbers(session, Random(f"{seed}:{done}:numbers"), size)
+    for place, called in enumerate(names, done):
+        story = _story(chance, trade, (place + chance.random()) / number, called, now)
         first = first or story.placed_at
         story.tell(rows, chance)
     for edition_id in sorted(set(rows.on_hand) | set(rows.held) | set(rows.allocated)):
@@ -165,7 +167,18 @@ def _lot(session: Session, trade: Trade, seed: str, done: int, size: int, number
     session.expunge_all()
 
 
-def _story(chance: Random, trade: Trade, part: float, now: datetime) -> Story:
+def _free_numbers(session: Session, chance: Random, size: int) -> list[str]:
+    """So many order numbers that no order has: of a million drawn some fifteen are drawn twice."""
+    found: list[str] = []
+    while len(found) < size:
+        drawn = ["".join(chance.choices(ALPHABET, k=7)) for _ in range(size - len(found))]
+        fresh = [each for each in dict.fromkeys(map(number_of, drawn)) if each not in found]
+        taken = set(session.scalars(select(Order.number).where(Order.number.in_(fresh))))
+        found += [each for each in fresh if each not in taken]
+    return found
+
+
+def _story(chance: Random, trade: Trade, part: float, number: str, now: datetime) -> Story:
     """One order at a part of the time that is passed (0 to 1); trade has grown meanwhile."""
     placed_at = now - SPAN * (1 - part**0.8) - timedelta(seconds=chance.randrange(60, 3600))
     country = chance.choices(trade.countries, trade.weights)[0]
@@ -173,6 +186,7 @@ def _story(chance: Random, trade: Trade, part: float, now: datetime) -> Story:
     cart = chance.choices(carts, [CART_WEIGHTS[place] for place in carts])[0]
     offer = trade.offers[country, cart]
     return Story(
+        number=number,
         market=_market(chance, offer, country),
         offer=offer,
         names=trade.names,

@@ -32,7 +32,6 @@ from shop.orders.models import (
     TimelineEntry,
     Worry,
 )
-from shop.orders.numbers import ALPHABET, number_of
 from shop.orders.snapshot import money_fact
 from shop.orders.terms import BUYER, NUMBER, OrderTerm, number_terms, parcel
 from shop.orders.timeline import STRIPE, SYSTEM, Actor
@@ -101,6 +100,7 @@ BODIES = {
 class Story:
     """One order from its placing to now."""
 
+    number: str
     market: Market
     offer: Offer
     names: dict[tuple[int, str], str]
@@ -118,7 +118,6 @@ class Story:
         """Add everything that the order has left in the database."""
         self.rows, self.chance = rows, chance
         self.id, self.paid_at = rows.id(Order), None
-        self.number = number_of("".join(chance.choices(ALPHABET, k=7)))
         self.token = f"{chance.getrandbits(256):064x}"[:43]
         self.person = person(chance, self.market.language, self.offer.country)
         self._payment, self._attention, self._disputed = PaymentState.PAID, False, False

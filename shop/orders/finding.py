@@ -1,19 +1,35 @@
 """Finding orders: filters and search as conditions, and pages by key, at a cost that does not grow with the table.
 
 A word, an edition or "has a note" stands for a set of orders. A small set is fetched and sorted; for a large one the
-list is walked from its newest end, and each order asked whether it belongs, until a page is full.
+list is walked from its newest end, and each order asked whether it belongs, until a page is full. Sets that are large
+and have little in common would be walked to the end of the list: a walk that has not filled its page within its window
+is given up, and the smallest set fetched after all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.orm import Session, aliased
 
+from shop.database import by_one_process
 from shop.markets import MARKETS, day_begins
 from shop.orders.folding import squeeze, words
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -22,8 +38,17 @@ from shop.orders.numbers import read_number
 from shop.orders.terms import OrderTerm
 
 PER_PAGE = 50
-COUNTED = 10_000
+COUNTED = 20_000
 """Sets larger than this are not counted further."""
+STEPS = 3
+"""So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched."""
+WIDER = 3
+"""A set up to so many times as large is read whole rather than asked for each order of another one."""
+SPREAD = 5
+"""So many times as far as is expected a walk may go: what is found does not lie evenly, and several words of an order
+may begin alike."""
+SHORT_WALK, LONG_WALK = 10_000, 30_000
+"""A walk is given up after so many orders: at least, at most."""
 MOST_WORDS = 12
 OF_A_NUMBER = "rr-"
 SHORTEST_CODE = 4
@@ -60,10 +85,14 @@ class Wanted:
 
 
 class Among(NamedTuple):
-    """A set of orders: the statement that lists their ids, and the condition that one belongs."""
+    """A set of orders: the statement that lists their ids, and the condition that one with a given id belongs.
+
+    The condition holds an OFFSET 0, so that PostgreSQL asks it of one order after the other (nothing else makes a join
+    of it): its own choice comes from guesses at how much two sets have in common, and they are often far off.
+    """
 
     ids: Select[int]
-    belongs: ColumnElement[bool]
+    belongs: Callable[[Any], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +104,34 @@ class Found:
     newer: int | None = None
 
 
-def conditions(session: Session, wanted: Wanted) -> ColumnElement[bool]:
-    """All that is wanted as one condition on ``Order``, in the shape that is cheapest for the data as it is."""
+class Listing(NamedTuple):
+    """A statement that lists the ids of orders, and its columns by which these are sorted."""
+
+    ids: Select[int]
+    placed_at: SQLColumnExpression[datetime]
+    id: SQLColumnExpression[int]
+
+
+class Ways(NamedTuple):
+    """Two ways to what is wanted, and how far a walk may go; ``walk`` is ``None`` if fetching is cheaper anyway."""
+
+    fetch: Listing
+    walk: Listing | None = None
+    window: int = 0
+
+
+def listed(condition: ColumnElement[bool]) -> Listing:
+    """The orders that fulfil a condition, walked in the order of the list."""
+    return Listing(select(Order.id).where(condition), Order.placed_at, Order.id)
+
+
+def listing(session: Session, wanted: Wanted) -> Listing:
+    """All that is wanted, in the shape that is cheapest for the data as it is."""
+    ways = _ways(session, wanted)
+    return ways.walk or ways.fetch
+
+
+def _ways(session: Session, wanted: Wanted) -> Ways:
     asked: list[ColumnElement[bool]] = [*wanted.where, *_of_the_row(wanted)]
     sets = [*_of_others(wanted)]
     if wanted.typed:
@@ -87,7 +142,7 @@ def conditions(session: Session, wanted: Wanted) -> ColumnElement[bool]:
             sets += [_begins(word) for word in dict.fromkeys(terms)]
         else:
             asked.append(false())
-    return and_(*asked, *_cheapest(session, sets)) if asked or sets else and_(literal(True))
+    return _cheapest(session, asked, sets) if sets else Ways(listed(and_(true(), *asked)))
 
 
 def _of_the_row(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -118,7 +173,7 @@ def _of_others(wanted: Wanted) -> list[Among]:
         sets.append(
             Among(
                 select(OrderLine.order_id).where(of),
-                select(OrderLine.position).where(of, OrderLine.order_id == Order.id).correlate(Order).exists(),
+                lambda order: exists(select(OrderLine.position).where(of, OrderLine.order_id == order).offset(0)),
             )
         )
     if wanted.note:
@@ -126,7 +181,7 @@ def _of_others(wanted: Wanted) -> list[Among]:
         sets.append(
             Among(
                 select(Buyer.order_id).where(noted),
-                select(Buyer.order_id).where(noted, Buyer.order_id == Order.id).correlate(Order).exists(),
+                lambda order: exists(select(Buyer.order_id).where(noted, Buyer.order_id == order).offset(0)),
             )
         )
     return sets
@@ -134,15 +189,16 @@ def _of_others(wanted: Wanted) -> list[Among]:
 
 def _begins(word: str) -> Among:
     """Orders with a term that begins with a word, as it was typed or squeezed."""
+    terms = aliased(OrderTerm)  # in one statement there may be several words
     ranges = or_(
         *(
-            and_(OrderTerm.term >= beginning, OrderTerm.term < beginning + LAST)
+            and_(terms.term >= beginning, terms.term < beginning + LAST)
             for beginning in dict.fromkeys((word, _code(word)))
         )
     )
     return Among(
-        select(OrderTerm.order_id).where(ranges),
-        select(OrderTerm.order_id).where(OrderTerm.order_id == Order.id, ranges).correlate(Order).exists(),
+        select(terms.order_id).where(ranges),
+        lambda order: exists(select(terms.order_id).where(terms.order_id == order, ranges).offset(0)),
     )
 
 
@@ -153,53 +209,107 @@ def _code(word: str) -> str:
     return squeezed if is_code and len(squeezed) >= SHORTEST_CODE else word
 
 
-def _cheapest(session: Session, sets: list[Among]) -> list[ColumnElement[bool]]:
-    """Fetch the smallest set if that costs less than walking the list until a page is full."""
-    if not sets:
-        return []
-    limited = [
-        select(func.count()).select_from(each.ids.limit(COUNTED).subquery()).scalar_subquery() for each in sets
-    ]
+def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Among]) -> Ways:
+    """Fetch the smallest set if that costs less than walking the list until a page is full.
+
+    What is asked of the order's own columns is a set as well, which its index lists in order. Of a set that is fetched
+    only what is in the others too is looked at: these are read whole if they are not much larger, else asked.
+    """
+    own = select(Order.id).where(*asked)
+    counted = [each.ids.limit(COUNTED) for each in sets] + [own.limit(COUNTED)] * bool(asked)
+    limited = [select(func.count()).select_from(each.subquery()).scalar_subquery() for each in counted]
     *sizes, every = session.execute(select(*limited, func.coalesce(func.max(Order.id), 1))).one()
     walked = float(PER_PAGE)
     for size in sizes:
         walked = walked * every / max(1, size)
+    walk = listed(and_(*asked, *(each.belongs(Order.id) for each in sets)))
     smallest = min(range(len(sets)), key=sizes.__getitem__)
-    if sizes[smallest] >= COUNTED or sizes[smallest] > walked:
-        return [each.belongs for each in sets]
-    others = [each.belongs for place, each in enumerate(sets) if place != smallest]
-    return [Order.id.in_(sets[smallest].ids), *others]
+    if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
+        return Ways(walk)
+    ids = sets[smallest].ids
+    order_id = ids.selected_columns[0]
+    # Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess that there is but one row.
+    wide = min(COUNTED, WIDER * sizes[smallest])
+    others = [
+        order_id.in_(each.ids).is_(true()) if sizes[place] < wide else each.belongs(order_id)
+        for place, each in enumerate(sets)
+        if place != smallest
+    ]
+    # The OFFSET 0 keeps PostgreSQL from walking the list all the same.
+    chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids.where(*others))).offset(0).subquery()
+    fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
+    if sizes[smallest] < COUNTED and sizes[smallest] * STEPS <= walked:
+        return Ways(fetch)
+    return Ways(fetch, walk, min(max(SHORT_WALK, int(SPREAD * walked)), LONG_WALK))
+
+
+Key = tuple[datetime, int]
+"""Where an order stands in the list: when it was placed, and its id."""
 
 
 def page(
     session: Session,
     what: Select[Any],
-    condition: ColumnElement[bool],
+    which: Listing,
     *,
-    before: tuple[datetime, int] | None = None,
-    after: tuple[datetime, int] | None = None,
+    before: Key | None = None,
+    after: Key | None = None,
     size: int = PER_PAGE,
 ) -> tuple[list[Any], bool]:
     """So many rows of a statement on ``Order`` older than ``before`` or newer than ``after``, newest first.
 
-    Tells besides whether there are more in that direction. Keys are (placed at, id) of an order, so that no row is
-    missed or seen twice while others are added.
+    Tells besides whether there are more in that direction. No row is missed or seen twice while others are added.
     """
-    key = tuple_(Order.placed_at, Order.id)
-    wanted = what.where(condition)
-    if before is not None:
-        wanted = wanted.where(key < tuple_(literal(before[0], Order.placed_at.type), literal(before[1])))
-    if after is not None:
-        wanted = wanted.where(key > tuple_(literal(after[0], Order.placed_at.type), literal(after[1])))
-        wanted = wanted.order_by(Order.placed_at, Order.id)
-    else:
-        wanted = wanted.order_by(Order.placed_at.desc(), Order.id.desc())
-    found = list(session.execute(wanted.limit(size + 1)))
+    by_one_process(session)
+    ids = _from(which, before, after).limit(size + 1)
+    found = list(session.execute(_sorted(what.where(Order.id.in_(ids)), Order.placed_at, Order.id, after)))
     rows = found[:size]
     return (rows[::-1] if after is not None else rows), len(found) > size
 
 
-def key_of(session: Session, order_id: int) -> tuple[datetime, int] | None:
+def _from(which: Listing, before: Key | None, after: Key | None) -> Any:
+    """The ids of a listing from a place in the list on, in the direction in which one goes."""
+    key, wanted = tuple_(which.placed_at, which.id), which.ids
+    if before is not None:
+        wanted = wanted.where(key < _literally(before))
+    if after is not None:
+        wanted = wanted.where(key > _literally(after))
+    return _sorted(wanted, which.placed_at, which.id, after)
+
+
+def _sorted(wanted: Any, placed_at: Any, order_id: Any, after: Key | None) -> Any:
+    if after is not None:
+        return wanted.order_by(placed_at, order_id)
+    return wanted.order_by(placed_at.desc(), order_id.desc())
+
+
+def _literally(key: Key) -> Any:
+    return tuple_(literal(key[0], Order.placed_at.type), literal(key[1]))
+
+
+def _page(session: Session, ways: Ways, before: Key | None, after: Key | None) -> tuple[list[Any], bool]:
+    """One page of orders, found by a walk for as long as that is cheap."""
+    if ways.walk is not None:
+        end = _end_of_window(session, ways.window, before, after)
+        within = ways.walk
+        if end is not None:
+            key = tuple_(Order.placed_at, Order.id)
+            limit = key < _literally(end) if after is not None else key > _literally(end)
+            within = within._replace(ids=within.ids.where(limit))
+        rows, more = page(session, select(Order), within, before=before, after=after)
+        if more or end is None:
+            return rows, more
+    return page(session, select(Order), ways.fetch, before=before, after=after)
+
+
+def _end_of_window(session: Session, window: int, before: Key | None, after: Key | None) -> Key | None:
+    """Where an order stands that is so many further on; ``None`` if there are no more than that."""
+    steps = _from(listed(true()), before, after).add_columns(Order.placed_at).offset(window).limit(1)
+    end = session.execute(steps).first()
+    return None if end is None else (end.placed_at, end.id)
+
+
+def key_of(session: Session, order_id: int) -> Key | None:
     """Where an order stands in the list."""
     placed_at = session.scalar(select(Order.placed_at).where(Order.id == order_id))
     return None if placed_at is None else (placed_at, order_id)
@@ -211,16 +321,16 @@ def orders(session: Session, wanted: Wanted, before: int | None = None, after: i
     key = key_of(session, beyond) if beyond is not None else None
     if beyond is not None and key is None:
         return None
-    condition = conditions(session, wanted)
+    ways = _ways(session, wanted)
     if before is not None:
-        rows, more = page(session, select(Order), condition, before=key)
+        rows, more = _page(session, ways, key, None)
         found = [row[0] for row in rows]
         return Found(found, found[-1].id if more else None, found[0].id if found else None)
     if after is not None:
-        rows, more = page(session, select(Order), condition, after=key)
+        rows, more = _page(session, ways, None, key)
         found = [row[0] for row in rows]
         return Found(found, found[-1].id if found else None, found[0].id if more else None)
-    rows, more = page(session, select(Order), condition)
+    rows, more = _page(session, ways, None, None)
     found = [row[0] for row in rows]
     return Found(found, found[-1].id if more else None, None)
 

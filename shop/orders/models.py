@@ -29,6 +29,8 @@ from shop.orders.lifecycle import FulfilmentState, PaymentState
 PERSONAL = "personal"
 """The name in an entry's details under which digests of personal values stand."""
 
+LISTED = ("placed_at", "id")
+
 
 class Order(Base):
     """What one buyer ordered at once. Prices and titles are copied, so that history never moves."""
@@ -37,15 +39,14 @@ class Order(Base):
     __table_args__ = (
         UniqueConstraint("attempt", "content"),
         CheckConstraint("books_amount > 0 AND postage_amount >= 0", name="amounts"),
-        # The desk's list: each filter is an index in the list's own order.
-        Index("ix_order_listed", "placed_at", "id"),
-        Index("ix_order_payment_state_listed", "payment_state", "placed_at", "id"),
-        Index("ix_order_fulfilment_state_listed", "fulfilment_state", "placed_at", "id"),
-        Index("ix_order_country_listed", "country", "placed_at", "id"),
+        # The desk's list: each filter is an index in the list's own order, and tells the others' values.
+        Index("ix_order_listed", *LISTED),
+        Index("ix_order_payment_state_listed", "payment_state", *LISTED, "fulfilment_state", "country"),
+        Index("ix_order_fulfilment_state_listed", "fulfilment_state", *LISTED, "payment_state", "country"),
+        Index("ix_order_country_listed", "country", *LISTED, "payment_state", "fulfilment_state"),
         Index(
             "ix_order_attention_listed",
-            "placed_at",
-            "id",
+            *LISTED,
             sqlite_where=text("needs_attention = 1 OR disputed = 1"),
             postgresql_where=text("needs_attention OR disputed"),
         ),

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from babel.units import format_unit
 from flask import Flask, Response, abort, g, send_file, url_for
 from flask_babel import gettext
 from sqlalchemy import select
@@ -18,6 +17,7 @@ from shop.content import attachments
 from shop.content.attachments import EVERY, EntryFile
 from shop.content.models import Entry, EntryText
 from shop.extensions import db, settings
+from shop.markets import write_size
 from shop.storefront.caching import YEAR
 from shop.storefront.filters import locale
 from shop.uploads import keeping
@@ -152,10 +152,8 @@ def kind_words(media_type: str) -> str:
 
 
 def size_words(size: int) -> str:
-    """How large a file is, as its reader's language writes it: ``1.2 MB``, «340 кБ»."""
-    if size >= 1_000_000:
-        return format_unit(round(size / 1_000_000, 1), "digital-megabyte", "short", locale=locale())
-    return format_unit(max(1, round(size / 1000)), "digital-kilobyte", "short", locale=locale())
+    """How large a file is, as the page's reader writes it."""
+    return write_size(size, locale())
 
 
 def _address(file: StoredFile, name: str) -> str:

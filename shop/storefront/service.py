@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import re
 from collections.abc import Iterator
-from functools import cache
 
 from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
+from shop import revisions
 from shop.catalogue import offers
 from shop.catalogue.models import Edition
 from shop.extensions import db, settings
@@ -25,8 +24,6 @@ from shop.storefront.addresses import alternates, whole
 from shop.storefront.caching import fixed, public
 from shop.storefront.pages import TEXT_PAGES
 
-REVISION = re.compile('^revision = "(.+)"$', re.MULTILINE)
-FOLLOWS = re.compile('^down_revision = "(.+)"$', re.MULTILINE)
 FORWARDED = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 
@@ -84,24 +81,12 @@ def healthz() -> Response:
 def readyz() -> Response:
     """200 when the database answers and its tables are those of this code."""
     try:
-        connection = db.session().connection()
-        known = inspect(connection).has_table("alembic_version")
-        current = set(connection.scalars(text("SELECT version_num FROM alembic_version"))) if known else set()
+        current = revisions.applied(db.session().connection())
     except SQLAlchemyError:
         return plain("database unreachable\n", 503)
-    if current != _heads():
+    if current != revisions.heads():
         return plain("migrations pending\n", 503)
     return plain("ready\n")
-
-
-@cache
-def _heads() -> set[str]:
-    """The migrations that none follows. Read from the files: Alembic would stay in the web worker's memory."""
-    told = [path.read_text() for path in (ROOT / "migrations" / "versions").glob("*.py")]
-    made, followed = (
-        {found[1] for each in told if (found := named.search(each))} for named in (REVISION, FOLLOWS)
-    )
-    return made - followed
 
 
 def metrics() -> Response:

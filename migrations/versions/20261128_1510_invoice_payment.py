@@ -1,7 +1,7 @@
 """invoices paid by a link: pages, payments that pay an invoice, and the letters about them; days off
 
-Revision ID: 0018_invoice_payment
-Revises: 0015_library_desk
+Revision ID: 0017_invoice_payment
+Revises: 0016_finding
 Create Date: 2026-11-28 13:00:00.000000
 
 """
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = "0018_invoice_payment"
-down_revision = "0015_library_desk"
+revision = "0017_invoice_payment"
+down_revision = "0016_finding"
 branch_labels = None
 depends_on = None
 
