@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import desk, pages
-from benchmarks.apps import PLACE
+from benchmarks import apps, desk, pages
 from benchmarks.load import post, rate, served
 from benchmarks.rows import Shop
 from shop.settings import Settings
@@ -43,7 +42,7 @@ def webhooks(numbers: range, answer: str) -> list[bytes]:
     """The news that these orders' pages were paid, each signed as Stripe signs it."""
     moment, requests = int(time.time()), []
     for number in numbers:
-        session = json.loads(answer.replace(PLACE, str(number)))
+        session = json.loads(answer.replace(apps.PLACE, str(number)))
         event = {
             "id": f"evt_{number}",
             "object": "event",
@@ -95,6 +94,7 @@ def measure(database: str, folder: Path, sizes: list[int], rounds: int, share: f
     """Measure each size of tables; rounds go through hello, insert and settling in turn."""
     environ = ENVIRON | {"DATABASE_URL": database, "INSTANCE": str(folder)}
     shop = Shop(Settings.from_environ(environ))
+    apps.Base.metadata.create_all(shop.engine)
     with Sandbox() as sandbox:
         answer = shop.found(sandbox)
     recording = folder / "answer.json"

@@ -48,14 +48,11 @@ class Note(Base):
 
 
 def insert() -> Flask:
-    """The upper floor: a bare Flask endpoint that inserts one row and commits."""
+    """The upper floor: a bare Flask endpoint that inserts one row and commits. The table is made beforehand, once."""
     app = Flask("insert")
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": 20}
     database = SQLAlchemy(app, model_class=Base)
-    with app.app_context():
-        Base.metadata.create_all(database.engine)
-        database.engine.dispose()
 
     @app.post("/")
     def write() -> str:

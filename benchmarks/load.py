@@ -136,9 +136,16 @@ def _more(connection: socket.socket) -> bytes:
 def rate(port: int, requests: Sequence[bytes]) -> float:
     """Send all requests, ``CALLERS`` at once, each answered well; answers how many a second that is."""
     waiting = iter(requests)
-    lock, failures = threading.Lock(), []
+    lock = threading.Lock()
+    failures: list[object] = []
 
     def call() -> None:
+        try:
+            send_all()
+        except (OSError, RuntimeError) as error:
+            failures.append(error)
+
+    def send_all() -> None:
         with socket.create_connection(("127.0.0.1", int(port)), 90) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
