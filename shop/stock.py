@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import CheckConstraint, ForeignKey, Integer, String, Table, bindparam, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -228,21 +229,27 @@ def _change(
         "actor": actor,
         "at": now,
     }
-    write(session, NOTED, movement)
     by = {"by_on_hand": on_hand, "by_held": held, "by_allocated": allocated}
     asked = by | {"edition": edition_id} | ({"need": need} if need else {})
-    # The counters come last, so that the row everybody needs is locked for as short as can be. Where no copies are
-    # asked for or leave the house, the row is there and the table refuses what would be a mistake of ours.
-    write(
+    write_counters = partial(
+        write,
         session,
         TAKE if need else MOVE,
         asked,
         key=(Stock, edition_id),
         failure=lambda: OutOfStock(edition_id, max(need, -on_hand)),
-        last=not need and on_hand >= 0,
     )
-    if need:  # whoever asks for copies does something else when there are none
+    if need:
+        # Whoever asks for copies waits at their row and is noted after those who gave copies back meanwhile; when
+        # there are none, he does something else.
+        write_counters()
         send(session)
+        write(session, NOTED, movement)
+        return
+    # All others change the counters last, so that the row everybody needs is locked for as short as can be. Where
+    # no copies leave the house, the row is there and the table refuses what would be a mistake of ours.
+    write(session, NOTED, movement)
+    write_counters(last=on_hand >= 0)
 
 
 MOVEMENTS: Table = StockMovement.__table__  # type: ignore[assignment]

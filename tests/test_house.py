@@ -80,9 +80,12 @@ def test_no_exception_is_swallowed_unseen():
 
 
 def test_nothing_is_committed_but_by_the_one_function_that_can_begin_again():
-    """What is written elsewhere could be refused by a database at a strict level, with nobody to write it again."""
+    """What is written elsewhere could be refused by a database at a strict level, with nobody to write it again.
+
+    ``gathering.commit`` is that function's last step.
+    """
     for path in MODULES:
-        if "sandbox" not in path.parts and path.name != "database.py":
+        if "sandbox" not in path.parts and path.name not in ("database.py", "gathering.py"):
             called = {node.func.attr for node in calls(path) if isinstance(node.func, ast.Attribute)}
             assert not called & {"commit", "begin"}, named(path)
 

@@ -378,7 +378,7 @@ def test_a_reader_finds_a_ready_letter_in_both_languages(
         assert query["subject"][0].endswith("The Russian Revolution in Retreat, 1920–24")
         bodies.append(query["body"][0])
     first, second = bodies if market.startswith("en") else reversed(bodies)
-    assert first.startswith("Dear librarian,\r\n\r\n")
+    assert first.startswith("Dear Librarian,\r\n\r\n")
     assert second.startswith("Здравствуйте!\r\n\r\n")
     for body in bodies:
         assert "ISBN 978-0-415-54641-6" in body.replace("\u00a0", " ")

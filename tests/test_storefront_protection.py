@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.test import create_environ, run_wsgi_app
 
+from shop import revisions
 from shop.settings import ROOT
-from shop.storefront import service
 from tests.client import Client
 from tests.conftest import opened, settings_for
 from tests.factories import Catalogue
@@ -226,7 +226,7 @@ def test_machines_find_what_they_look_for(client: Client, session: Session, cata
 
 
 def test_it_is_ready_with_the_very_migrations_that_alembic_takes_for_the_last() -> None:
-    assert service._heads() == set(ScriptDirectory(str(ROOT / "migrations")).get_heads())
+    assert revisions.heads() == set(ScriptDirectory(str(ROOT / "migrations")).get_heads())
 
 
 def test_every_place_of_the_site_map_is_a_page(client: Client, catalogue: Catalogue) -> None:

@@ -39,7 +39,6 @@ RUSSIAN = EVERYWHERE | {
     "a word of one letter that may end a line": r"(?<![\w-])[авикосуя] (?=\S)",
     "a unit that may leave its number": r"\d (?:г|кг|мм|см|£|\$|год|дн|рабоч)",
     "a number sign that may leave its number": r"№ ?\d",
-    "a full stop after a day, which ends with one (2026 г.)": r"%\((?:day|date)\)s\.",
 }
 ENGLISH = EVERYWHERE | {
     "quotation marks of another language": r"[«»„]",

@@ -192,6 +192,8 @@ LETTER = {
     Kind.LIBRARY_ACKNOWLEDGED: _l("Acknowledgement to the library"),
     Kind.LIBRARY_PAPER: _l("Paper to the library"),
     Kind.LIBRARY_DUE: _l("Reminder of an invoice"),
+    Kind.LIBRARY_PAID: _l("Receipt of a library’s payment"),
+    Kind.LIBRARY_REFUNDED: _l("Refund to a library"),
     Kind.LIBRARY_POSTED: _l("Parcel to the library posted"),
     Kind.LIBRARY_REMINDER: _l("Reminder to the distributor"),
     Kind.LIBRARY_ATTENTION: _l("To the shopkeeper: a library waits"),

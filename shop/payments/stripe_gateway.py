@@ -241,7 +241,6 @@ class StripeGateway:
 
 def _parcel(request: CheckoutRequest, currency: str) -> dict[str, Any]:
     """What a page asks and says of the parcel: its address, within one country, and its postage."""
-    days = {"minimum": request.min_days, "maximum": request.max_days}
     return {
         "shipping_address_collection": {"allowed_countries": [request.country]},
         "shipping_options": [
@@ -253,7 +252,8 @@ def _parcel(request: CheckoutRequest, currency: str) -> dict[str, Any]:
                     "tax_code": SHIPPING_TAX_CODE,
                     "fixed_amount": {"amount": request.postage, "currency": currency},
                     "delivery_estimate": {
-                        end: {"unit": "business_day", "value": value} for end, value in days.items()
+                        "minimum": {"unit": "business_day", "value": request.min_days},
+                        "maximum": {"unit": "business_day", "value": request.max_days},
                     },
                 }
             }
