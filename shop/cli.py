@@ -103,6 +103,7 @@ def demo_data(orders: int, seed: str) -> None:
         made = making.make(db.session(), orders, seed, now())
     except making.NothingToSell as error:
         raise click.ClickException(str(error)) from error
+    making.tidy(db.session())
     click.echo(f"{made} orders")
 
 

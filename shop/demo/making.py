@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session
 
 from shop import sales
@@ -53,6 +53,15 @@ class Trade:
     facts: dict[str, object]
     actor: str
     shopkeeper: tuple[str, str] | None
+
+
+def tidy(session: Session) -> None:
+    """Let PostgreSQL do at once what it does by itself some minutes after so much was written (manual, 24.1)."""
+    engine = session.get_bind()
+    session.rollback()
+    if engine.dialect.name == "postgresql" and isinstance(engine, Engine):
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM (ANALYZE)"))
 
 
 def make(session: Session, number: int, seed: str, now: datetime) -> int:

@@ -38,7 +38,7 @@ from shop.orders.numbers import read_number
 from shop.orders.terms import OrderTerm
 
 PER_PAGE = 50
-COUNTED = 20_000
+COUNTED = 10_000
 """Sets larger than this are not counted further."""
 STEPS = 3
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched."""
@@ -303,9 +303,17 @@ def _page(session: Session, ways: Ways, before: Key | None, after: Key | None) -
 
 
 def _end_of_window(session: Session, window: int, before: Key | None, after: Key | None) -> Key | None:
-    """Where an order stands that is so many further on; ``None`` if there are no more than that."""
-    steps = _from(listed(true()), before, after).add_columns(Order.placed_at).offset(window).limit(1)
-    end = session.execute(steps).first()
+    """Where an order stands that is about so many further on; ``None`` if there are no more than that.
+
+    Ids follow the list nearly, and counting through it would cost as much as a short walk.
+    """
+    wanted = select(Order.id, Order.placed_at)
+    if after is not None:
+        wanted = wanted.where(Order.id > after[1] + window).order_by(Order.id)
+    else:
+        newest = before[1] if before else select(func.max(Order.id)).scalar_subquery()
+        wanted = wanted.where(Order.id < newest - window).order_by(Order.id.desc())
+    end = session.execute(wanted.limit(1)).first()
     return None if end is None else (end.placed_at, end.id)
 
 
