@@ -58,14 +58,42 @@ def sign_in(desk: Page, shop: LiveShop, language: str) -> None:
         button.click()
 
 
-@pytest.mark.parametrize("market", ["en-gb", "ru-us"])
+def note_transfer(desk: Page) -> None:
+    desk.locator("form[action$='/paid']").locator("xpath=..").locator("summary").click()
+    fill_in(desk, **{"paid-day": "2026-12-01", "paid-note": "FT 1"})
+    desk.locator("form[action$='/paid'] button").click()
+
+
+def pay_by_link(phone: Page, desk: Page, own: str, email: str) -> None:
+    """From the library's own page to the invoice, to the payment page and back; ``desk`` reads it by axe."""
+    phone.goto(own)
+    phone.locator("main a[href*='/invoices/INV-']").click()
+    assert fits(phone)
+    invoice = phone.url
+    desk.goto(invoice)
+    assert violations(desk) == []
+    phone.locator("main form button").click()
+    assert phone.locator("[name=line1]").count() == 0  # it is no parcel that is paid for
+    fill_in(phone, email=email, name="Olga O’Neil", card_number="4242 4242 4242 4242")
+    phone.locator("button[value=pay]").click()
+    phone.wait_for_url(lambda url: url.startswith(invoice))
+    assert phone.locator("main form").count() == 0
+    assert fits(phone)
+    desk.goto(invoice)
+    assert violations(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("market", "by_link"), [("en-gb", False), ("ru-us", True), ("en-us", True)], ids=["en-gb", "ru-us", "en-us"]
+)
 def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
-    phone: Page, desk: Page, live_shop: LiveShop, strangers: Strangers, tmp_path: Path, market: str
+    phone: Page, desk: Page, live_shop: LiveShop, strangers: Strangers, tmp_path: Path, market: str, by_link: bool
 ):
     email, file = f"own-{market}-{live_shop.port}@uni.example", tmp_path / "PO 7.pdf"
     file.write_bytes(b"%PDF-1.7\n%%EOF\n")
     own = ask(phone, live_shop, market, email, file, edition="paperback", request="order", purchase_order="PO 7")
     order = order_of(live_shop, own)
+    assert order.state is LibraryState.RECEIVED
     sign_in(desk, live_shop, market[:2])
     place = f"{live_shop.url}/admin/libraries/{order.ticket}"
     desk.goto(place)
@@ -82,9 +110,12 @@ def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
     assert violations(desk) == []
     fill_in(desk, **{"post-carrier": "Royal Mail", "post-tracking": "RM123"})
     desk.locator("form[action$='/post'] button").click()
-    desk.locator("form[action$='/paid']").locator("xpath=..").locator("summary").click()
-    fill_in(desk, **{"paid-day": "2026-12-01", "paid-note": "FT 1"})
-    desk.locator("form[action$='/paid'] button").click()
+    if by_link:
+        pay_by_link(phone, desk, own, email)
+        desk.goto(f"{place}/desk")
+        assert violations(desk) == []
+    else:
+        note_transfer(desk)
     desk.locator("form[action$='/credit']").locator("xpath=..").locator("summary").click()
     fill_in(desk, **{"credit-copies": "1", "credit-back": "1"})
     desk.locator("form[action$='/credit'] button").click()
@@ -98,8 +129,9 @@ def test_the_shops_own_order_goes_from_the_form_to_the_credit_note(
     assert fits(phone)
     assert phone.locator("main a[href$='.pdf']").count() == 3
     assert "RM123" in phone.locator("main").inner_text()
-    letters = live_shop.letters(email, count=5)
-    assert len(letters) == 5  # acknowledged, quotation, invoice, posted, credit note
+    wanted = 6 if by_link else 5  # acknowledged, quotation, invoice, posted, credit note; and paid by the link
+    letters = live_shop.letters(email, count=wanted)
+    assert len(letters) == wanted
     assert {str(letter["language"])[:2] for letter in letters} == {market[:2]}
     with live_shop.session() as session:
         serials = list(session.execute(select(Paper.kind, Paper.serial).order_by(Paper.kind, Paper.serial)))
@@ -141,5 +173,38 @@ def test_a_routed_order_is_answered_by_the_distributor_under_his_link(
     answer = phone.goto(link[0])
     assert answer is not None
     assert answer.status == 410
+    assert fits(phone)
+    assert strangers == []
+
+
+@pytest.mark.parametrize("market", ["en-gb", "ru-us"])
+def test_what_the_distributor_cannot_supply_comes_back_to_the_desk_and_is_answered(
+    phone: Page, desk: Page, live_shop: LiveShop, strangers: Strangers, market: str
+):
+    email = f"refused-{market}-{live_shop.port}@uni.example"
+    before = len(live_shop.letters(DISTRIBUTOR, count=0))
+    own = ask(
+        phone, live_shop, market, email, edition="russian", request="order", purchase_order=f"PO no {market}"
+    )
+    order = order_of(live_shop, own)
+    mail = live_shop.letters(DISTRIBUTOR, count=before + 1)
+    assert order_of(live_shop, own).state is LibraryState.SENT
+    phone.goto(f"{live_shop.sandbox.url}/mailbox/{mail[0]['id']}")
+    link = re.search(r"http://\S+/distributor/[\w-]{43}", phone.locator("pre.letter").inner_text())
+    assert link is not None
+    phone.goto(link[0])
+    fill_in(phone, line="out of print here")
+    phone.locator("button[name=answer][value=cannot_supply]").click()
+    assert order_of(live_shop, own).state is LibraryState.CANNOT_SUPPLY
+
+    sign_in(desk, live_shop, market[:2])
+    desk.goto(f"{live_shop.url}/admin/libraries/{order.ticket}")
+    expect(desk.get_by_text("out of print here")).to_be_visible()
+    assert violations(desk) == []
+    desk.locator("button[formaction$='/answered']").click()
+    assert order_of(live_shop, own).state is LibraryState.ANSWERED
+    desk.locator("button[formaction$='/closed']").click()
+    assert order_of(live_shop, own).state is LibraryState.CLOSED
+    phone.goto(own)
     assert fits(phone)
     assert strangers == []
