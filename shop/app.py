@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from shop import admin, cli, storefront, webhooks
 from shop.catalogue.version import Watch
 from shop.clock import Clock
-from shop.database import prepare
+from shop.database import engine_options, prepare
 from shop.extensions import Sessions, babel, csrf, db, select_locale
 from shop.letters.mailer import Mailer, SmtpMailer
 from shop.payments.gateway import PaymentGateway
@@ -42,8 +42,7 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # More connections than a web worker has threads.
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 20},
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         BABEL_TRANSLATION_DIRECTORIES=str(ROOT / "translations"),
         BABEL_DEFAULT_LOCALE="en_GB",
         MAX_CONTENT_LENGTH=MAX_BODY,

@@ -25,18 +25,12 @@ class AttemptState(enum.StrEnum):
     """Can never be paid."""
 
 
-class CheckoutAttempt(Base):
-    """One page at Stripe for one order. Key and parameters are stored before the call and never change."""
-
-    __tablename__ = "checkout_attempt"
-    __table_args__ = (
-        UniqueConstraint("order_id", "number"),
-        Index("ix_checkout_attempt_state_expires_at", "state", "expires_at"),
-    )
+class Attempt:
+    """A page at Stripe, asked for once: key and parameters are stored before the call and never change."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     number: Mapped[int]
+    """Counts the pages for one thing that is paid."""
     key: Mapped[str] = mapped_column(String(100), unique=True)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
     expires_at: Mapped[datetime]
@@ -46,13 +40,25 @@ class CheckoutAttempt(Base):
     created_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     """When it was last looked up at Stripe."""
+
+
+class CheckoutAttempt(Attempt, Base):
+    """One page at Stripe for one order."""
+
+    __tablename__ = "checkout_attempt"
+    __table_args__ = (
+        UniqueConstraint("order_id", "number"),
+        Index("ix_checkout_attempt_state_expires_at", "state", "expires_at"),
+    )
+
+    order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     order: Mapped[Order] = relationship()
 
 
-class InvoiceAttempt(Base):
-    """One page at Stripe for what is open of one invoice. Key and parameters are stored before the call.
+class InvoiceAttempt(Attempt, Base):
+    """One page at Stripe for what is open of one invoice. ``amount`` in minor units: what the page asks for.
 
-    ``amount`` in minor units: what the page asks for.
+    Its key is random: numbers of invoices come again after a restored backup, and in other shops of the same account.
     """
 
     __tablename__ = "invoice_attempt"
@@ -62,21 +68,9 @@ class InvoiceAttempt(Base):
         Index("ix_invoice_attempt_state_expires_at", "state", "expires_at"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     paper_id: Mapped[int] = mapped_column(ForeignKey("paper.id"))
-    number: Mapped[int]
-    key: Mapped[str] = mapped_column(String(100), unique=True)
-    """Random: numbers of invoices come again after a restored backup, and in other shops of the same account."""
-    parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
     amount: Mapped[int]
     currency: Mapped[Currency]
-    expires_at: Mapped[datetime]
-    state: Mapped[AttemptState] = mapped_column(default=AttemptState.NEW)
-    checkout_id: Mapped[str | None] = mapped_column(String(100), unique=True)
-    url: Mapped[str] = mapped_column(Text, default="")
-    created_at: Mapped[datetime]
-    checked_at: Mapped[datetime | None]
-    """When it was last looked up at Stripe."""
     paper: Mapped[Paper] = relationship()
 
 

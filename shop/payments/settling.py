@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from shop.catalogue import memory
 from shop.database import mark_locked, put, run, transact
@@ -200,6 +200,7 @@ def _locked(session: Session, order_id: int, checkout_id: str) -> tuple[Order, C
 PAGE = (
     placing.LOCKED.add_columns(CheckoutAttempt, memory.VERSION)
     .join(CheckoutAttempt, CheckoutAttempt.order_id == Order.id)
+    .options(load_only(CheckoutAttempt.state, CheckoutAttempt.checkout_id))
     .where(CheckoutAttempt.checkout_id == bindparam("checkout_id"))
     .with_for_update(of=(Order, Buyer, OrderLine, CheckoutAttempt))
 )
