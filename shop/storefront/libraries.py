@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from flask_babel import LazyString, ngettext
@@ -25,6 +25,7 @@ from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
 from shop.payments import invoice_checkouts
+from shop.storefront import form_marks
 from shop.storefront.errors import TOO_LARGE
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
@@ -36,6 +37,9 @@ WINDOW = timedelta(minutes=10)
 POSTS_AT_ONCE = 10
 POST_EVERY = timedelta(minutes=1)
 """A university has one address: whoever posts much is slowed, and the next reader need not wait for long."""
+POSTS_OF_A_FORM = 4
+"""So often somebody mends one form within the window before it waits with the others: fewer than ``POSTS_AT_ONCE``, or
+one form sent again and again would use up the queue of all who have opened one."""
 ORDERS_TOGETHER = 200
 FILES_TOGETHER = 200
 FILE, KEPT = "purchase_order_file", "purchase_order_kept"
@@ -95,7 +99,7 @@ def show_form() -> Answer:
     form = make_form(editions, None)
     form.edition.data = chosen if chosen in form.editions else ""
     form.country.data, form.quantity.data = g.market.region.home, "1"
-    return render(form, editions, attempt_of(""), 200)
+    return render(form, editions, attempt_of("", settings().secret_key, now()), 200)
 
 
 def take_enquiry() -> Answer:
@@ -103,9 +107,11 @@ def take_enquiry() -> Answer:
     session, at = db.session(), now()
     visitor, typed = throttle.prefix(request.remote_addr), request.form
     editions = offers.editions(session)
-    form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""))
+    secret = settings().secret_key
+    form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""), secret, at)
+    opened = form_marks.was_opened(attempt, secret, at)
     try:
-        transact(session, lambda s: throttle.pace(s, f"library:{visitor}", POSTS_AT_ONCE, POST_EVERY, at))
+        transact(session, take_turn, visitor, attempt if opened else "", at)
         if typed.get(TRAP):
             return redirect(url_for("storefront.library_page", token=NOWHERE), 303)
         file, refused = take_file(session)
@@ -131,6 +137,21 @@ def take_enquiry() -> Answer:
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     return redirect(url_for("storefront.library_page", token=token), 303)
+
+
+def take_turn(session: Session, visitor: str, opened: str, at: datetime) -> None:
+    """Let a post through in its queue: one for forms that were opened here, another for whatever else an address sends.
+
+    ``opened`` is the mark of such a form, which stands for so many posts and no more. Raises ``TooMany``.
+    """
+    queue = f"library:{visitor}"
+    if opened:
+        try:
+            throttle.spend(session, f"library:form:{opened}", POSTS_OF_A_FORM, WINDOW, at)
+            queue = f"library:opened:{visitor}"
+        except TooMany:
+            pass  # it waits with the others
+    throttle.pace(session, queue, POSTS_AT_ONCE, POST_EVERY, at)
 
 
 def take_file(session: Session) -> tuple[LibraryFile | None, str]:
