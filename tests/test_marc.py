@@ -282,6 +282,21 @@ def test_initials_and_single_names_are_written_as_catalogues_write_them(
     assert {each["a"] for each in record.get_fields("775", "776")} == {"Pirani, S. J."}
 
 
+def test_a_crowd_of_authors_fits_into_the_record(client: Client, session: Session, catalogue: Catalogue) -> None:
+    def write(edition: Edition) -> None:
+        name = "Константин Щукин-" + "Ёлкин" * 30
+        edition.contributors = [
+            Contributor(position=at, role=Role.AUTHOR, name=name, sort_name=f"Щукин{at}, Константин", names={})
+            for at in range(90)
+        ]
+
+    change(session, catalogue.russian, write)
+    assert marc_rules.faults(raw(client, "russian")) == []
+    record = read(client, "russian")
+    assert record["245"]["c"].endswith(" [and 70 others].")
+    assert len(record.get_fields("100", "700")) == 90
+
+
 def test_subjects_of_the_trade_are_coded_by_their_schemes(
     client: Client, session: Session, catalogue: Catalogue
 ) -> None:

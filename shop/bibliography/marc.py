@@ -45,6 +45,8 @@ KEYBOARD = str.maketrans({"–": "-", "—": "--", "‘": "'", "’": "'", "“"
 """Signs of the printer that catalogues write with those of the keyboard."""
 BISAC = re.compile(r"([A-Z]{3})(\d{6})")
 INITIALS = re.compile(r"(?<=\b\w\.) (?=\w\.)")
+MOST_NAMED = 20
+"""So many authors are named in the statement of responsibility, which is one field; all have entries."""
 LONGEST = 4_000
 """Bytes of contents in one field, romanised or not: a field has room for 9,999 with its marks (ISO 2709)."""
 
@@ -208,7 +210,9 @@ def _names_and_titles(fields: _Fields, title: Title, edition: Description) -> No
         fields.put("240", "10", [("a", _stopped(filed(original))), ("l", codes.language_name(edition.language))])
     skipped = len(codes.article(edition.title, edition.language))
     # No spaces between initials here (RDA 1.7.6), unlike in access points (RDA 8.5.6).
-    names = INITIALS.sub("", ", ".join(person.name for person in authors))
+    names = INITIALS.sub("", ", ".join(person.name for person in authors[:MOST_NAMED]))
+    if len(authors) > MOST_NAMED:
+        names += f" [and {len(authors) - MOST_NAMED} others]"  # RDA 2.4.1.5
     main = [("a", edition.title)]
     if edition.subtitle:
         main = [("a", f"{edition.title} :"), ("b", edition.subtitle)]

@@ -41,6 +41,7 @@ POSTS_OF_A_FORM = 4
 """So often somebody mends one form within the window before it waits with the others: fewer than ``POSTS_AT_ONCE``, or
 one form sent again and again would use up the queue of all who have opened one."""
 ORDERS_TOGETHER = 200
+"""Within the window, of all addresses: of forms that were opened here, and of others."""
 FILES_TOGETHER = 200
 FILE, KEPT = "purchase_order_file", "purchase_order_kept"
 LETTERS_TO_ONE = 10
@@ -76,6 +77,7 @@ REFUSED_FILES: dict[str, LazyString] = {
     "kind": _l("Please send the purchase order as PDF, PNG or JPEG."),
     "size": _l("This file is too large: at most 4 MB, please."),
     "empty": _l("This file is empty."),
+    "gone": _l("The file that you sent before is not here any more. Please choose it once more."),
     "room": _l("Files cannot be taken just now. Please send the request without it, and the file by e-mail."),
 }
 
@@ -109,26 +111,28 @@ def take_enquiry() -> Answer:
     editions = offers.editions(session)
     secret = settings().secret_key
     form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""), secret, at)
-    opened = form_marks.was_opened(attempt, secret, at)
+    ours = form_marks.was_opened(attempt, secret, at)
     try:
-        transact(session, take_turn, visitor, attempt if opened else "", at)
+        was_opened = transact(session, take_turn, visitor, attempt if ours else "", at)
         if typed.get(TRAP):
             return redirect(url_for("storefront.library_page", token=NOWHERE), 303)
         file, refused = take_file(session)
         if not form.validate() or refused:
-            return render(form, offers.editions(session), attempt, 400, file=file, refused=refused)
+            return render(form, offers.editions(session), attempt, 400, file=waiting(file), refused=refused)
         enquiry, market, confirmed_only = form.enquiry(attempt), g.market, settings().production
-        key = ""
-        if file is not None:
-            enquiry, key = replace(enquiry, file_digest=file.digest), file.key
+        key = found.key if (found := waiting(file)) else ""
+        # A file that is a ticket's already came with this very form, sent twice, or is no business of this one.
+        tries = [replace(enquiry, file_digest=file.digest)] if file is not None else []
+        tries += [] if key else [enquiry]
         reader = hashlib.sha256(enquiry.email.casefold().encode()).hexdigest()
 
         def work(s: Session) -> str:
-            known = routing.known(s, enquiry)
+            known = next((order for each in tries if (order := routing.known(s, each))), None)
             if known is None:
-                throttle.spend(s, "library:all", ORDERS_TOGETHER, WINDOW, at)
+                throttle.spend(s, f"library:all:{'opened' if was_opened else ''}", ORDERS_TOGETHER, WINDOW, at)
                 throttle.spend(s, f"library:to:{reader}", LETTERS_TO_ONE, WINDOW, at)
-                known = routing.place(s, enquiry, market, at, confirmed_only=confirmed_only, file_key=key)
+                new = tries[-1]
+                known = routing.place(s, new, market, at, confirmed_only=confirmed_only, file_key=key)
             return known.token
 
         token = transact(session, work)
@@ -139,10 +143,11 @@ def take_enquiry() -> Answer:
     return redirect(url_for("storefront.library_page", token=token), 303)
 
 
-def take_turn(session: Session, visitor: str, opened: str, at: datetime) -> None:
+def take_turn(session: Session, visitor: str, opened: str, at: datetime) -> bool:
     """Let a post through in its queue: one for forms that were opened here, another for whatever else an address sends.
 
-    ``opened`` is the mark of such a form, which stands for so many posts and no more. Raises ``TooMany``.
+    ``opened`` is the mark of such a form, which stands for so many posts and no more. Raises ``TooMany``; answers
+    whether it was the queue of opened forms.
     """
     queue = f"library:{visitor}"
     if opened:
@@ -152,13 +157,19 @@ def take_turn(session: Session, visitor: str, opened: str, at: datetime) -> None
         except TooMany:
             pass  # it waits with the others
     throttle.pace(session, queue, POSTS_AT_ONCE, POST_EVERY, at)
+    return queue != f"library:{visitor}"
 
 
 def take_file(session: Session) -> tuple[LibraryFile | None, str]:
-    """The purchase order that was sent now, or with this form before; and why one was not taken."""
+    """The purchase order that was sent now, or with this form before; and why one was not taken.
+
+    One that came before may have become a ticket's: that of this form, where it is sent twice.
+    """
     sent, at = request.files.get(FILE), now()
     if sent is None or not sent.filename:
-        return kept_file(session), ""
+        before = request.form.get(KEPT, "")
+        known = files.kept(session, before)
+        return known, "gone" if before and known is None else ""
     name, body = sent.filename, sent.read(files.MOST_BYTES + 1)
     sent.close()  # what is large lies in a file of the system's
     try:
@@ -168,6 +179,11 @@ def take_file(session: Session) -> tuple[LibraryFile | None, str]:
     except NotTaken as error:
         return None, error.reason
     return files.unattached(session, key), ""
+
+
+def waiting(file: LibraryFile | None) -> LibraryFile | None:
+    """The file, unless it is a ticket's already."""
+    return file if file is not None and file.library_order_id is None else None
 
 
 def kept_file(session: Session) -> LibraryFile | None:
