@@ -7,8 +7,11 @@ for Bibliographic Data; MARC 21 Specifications for Record Structure; ISO 2709.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from xml.etree import ElementTree
 
 FIELD_END, RECORD_END, SUBFIELD = b"\x1e", b"\x1d", b"\x1f"
 REPEATED = {
@@ -40,6 +43,7 @@ RULES = {
     "240": ("01", "0123456789", "adfghklmnoprs068", "dgkmnps"),
     "245": ("01", "0123456789", "abcfghknps68", "gknp"),
     "246": ("0123", " 012345678", "abfghinp568", "gnp"),
+    "263": (" ", " ", "a68", ""),
     "264": (" 23", "01234", "abc368", "abc"),
     "300": (" ", " ", "abcefg368", "acfg"),
     "336": (" ", " ", "ab02368", "ab0"),
@@ -62,6 +66,35 @@ SOURCED = {"336": "rdacontent", "337": "rdamedia", "338": "rdacarrier"}
 TERMS = {"336": ("text", "txt"), "337": ("unmediated", "n"), "338": ("volume", "nc")}
 ROMANISED = re.compile("[\ufe20\ufe21\u0361ĭĖėʹʺ]")
 CYRILLIC = re.compile("[\u0400-\u04ff]")
+LANGUAGES = {"eng", "fre", "ger", "ita", "pol", "por", "rus", "spa", "ukr"}
+RELATORS = {"aut": "author.", "trl": "translator."}
+BEFORE = {
+    # tag and subfield: the signs that ISBD puts before it
+    ("240", "l"): (".", "?", "!"),
+    ("245", "b"): (" :", " =", " ;"),
+    ("245", "c"): (" /",),
+    ("264", "b"): (" :",),
+    ("264", "c"): (",",),
+    ("300", "b"): (" :",),
+    ("300", "c"): (" ;",),
+    ("490", "v"): (" ;",),
+    ("100", "e"): (",", "-"),
+    ("700", "e"): (",", "-"),
+}
+DOUBLED = re.compile(r"(?<!\.)\.\.(?!\.)|,,|[?!]\.|\. \.")
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xa0\xad\u200b-\u200f\u2028\u2029\ufeff\ue000-\uf8ff]")
+PRINTED = re.compile("[\u2013\u2014\u2018\u2019\u201c\u201d\u2026]")
+ALPHABET = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіѣѳѵ"
+ROMANISED_AS = (
+    "a b v g d e ë zh z i ĭ k l m n o p r s t u f kh t\ufe20s\ufe21 ch sh shch ʺ y ʹ ė i\ufe20u\ufe21 "
+    "i\ufe20a\ufe21 ī i\ufe20e\ufe21 ḟ ẏ"
+)
+ALA_LC = dict(zip(ALPHABET, ROMANISED_AS.split(" "), strict=True))
+"""The Library of Congress's table for Russian, set down here a second time."""
+ESTABLISHED = {("100", "a"), ("700", "a"), ("765", "a"), ("767", "a"), ("775", "a")}
+"""Names, which stand as libraries know them, not letter for letter."""
+SLIM_LEADER = r"[\d ]{5}[\dA-Za-z ][\dA-Za-z][\dA-Za-z ]{3}(2| )(2| )[\d ]{5}[\dA-Za-z ]{3}(4500|    )"
+SLIM = "{http://www.loc.gov/MARC21/slim}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +183,7 @@ def _one(each: Field) -> Iterator[str]:
         if each.tag == "005" and not re.fullmatch(r"\d{14}\.\d", each.data):
             yield f"005 {each.data!r}"
         return
-    tag = each.get("6")[:3] if each.tag == "880" else each.tag
+    tag = real(each)
     if tag not in RULES:
         yield f"{each.tag} ({tag}) is not known here"
         return
@@ -168,11 +201,46 @@ def _one(each: Field) -> Iterator[str]:
             yield f"{each.tag} ${code} is {value!r}"
         if each.tag != "880" and CYRILLIC.search(value):
             yield f"{each.tag} ${code} is Cyrillic"
-        if code == "4" and not re.fullmatch("[a-z]{3}", value):
-            yield f"{each.tag} $4 {value!r}"
+        if UNSEEN.search(value) or PRINTED.search(value) or value != unicodedata.normalize("NFC", value):
+            yield f"{each.tag} ${code} has signs that a catalogue does not write: {value!r}"
+        if DOUBLED.search(value):
+            yield f"{each.tag} ${code} has a sign twice: {value!r}"
+        if code == "4" and RELATORS.get(value) != each.get("e"):
+            yield f"{each.tag} $4 {value!r} is not $e {each.get('e')!r}"
     if "6" in codes and codes[0] != "6":
         yield f"{each.tag}: $6 is not the first"
+    yield from _signs(each)
     yield from _special(each)
+
+
+def real(each: Field) -> str:
+    """The tag by whose rules a field is written: an 880 follows the field that it says again."""
+    return each.get("6")[:3] if each.tag == "880" else each.tag
+
+
+def _signs(each: Field) -> Iterator[str]:
+    """ISBD's signs between the subfields and at the end, and which kind of name it is."""
+    tag, last = real(each), each.parts[-1][1]
+    for (_, before), (code, _) in pairwise(each.parts):
+        wanted = BEFORE.get((tag, code))
+        if wanted and not before.endswith(wanted):
+            yield f"{each.tag} {tag} has {before!r} before ${code}"
+    if tag in ("245", "264", "520", "546") and not last.endswith((".", "?", "!", "]", ")", "-")):
+        yield f"{each.tag} {tag} ends with {last[-9:]!r}"
+    if tag == "505" and not last.endswith((".", "?", "!", " --")):
+        yield f"{each.tag} 505 ends with {last[-9:]!r}"
+    if tag in ("240", "490") and last.endswith((".", ";", ",")):
+        yield f"{each.tag} {tag} ends with {last[-9:]!r}"
+    if tag in ("650", "651") and last.endswith(")."):
+        yield f"{each.tag} has a full stop behind a parenthesis"
+    if tag in ("100", "700") and (each.indicators[0] == "1") != ("," in each.get("a").rstrip(",")):
+        yield f"{each.tag} has {each.indicators!r} for {each.get('a')!r}"
+    if tag == "245" and re.search(r"\b\w\. \w\.", each.get("c")):
+        yield "245 $c has a space between initials (RDA 1.7.6)"
+    if tag == "072" and each.get("2") == "bisacsh" and not re.fullmatch(r"\d{6}", each.get("x")):
+        yield f"072 {each.parts} is not taken apart"
+    if tag == "263" and not re.fullmatch(r"\d{4}(0[1-9]|1[0-2])", each.get("a")):
+        yield f"263 {each.get('a')}"
 
 
 def _special(each: Field) -> Iterator[str]:
@@ -188,12 +256,6 @@ def _special(each: Field) -> Iterator[str]:
         article = re.match(r"(The|An|A) ", each.get("a"))
         if each.indicators[1] != str(len(article[0]) if article else 0):
             yield f"245 skips {each.indicators[1]} characters of {each.get('a')!r}"
-        if not each.parts[-1][1].endswith((".", "?", "!")):
-            yield "245 does not end with a full stop"
-        if each.get("b") and not each.get("a").endswith((" :", " =", " ;")):
-            yield "245 $b without a sign before it"
-        if each.get("c") and not [value for _, value in each.parts][-2].endswith(" /"):
-            yield "245 $c without a slash before it"
     if each.tag == "240" and re.match(r"(The|An|A) ", each.get("a")) and each.indicators[1] == "0":
         yield "240 begins with an article that is not skipped"
     if each.tag in ("650", "651"):
@@ -204,6 +266,8 @@ def _special(each: Field) -> Iterator[str]:
                 yield f"{each.tag} ${code}: {value} is not taken apart"
             if (code == "y") != bool(re.search(r"\d{4}|century", value)):
                 yield f"{each.tag} ${code}: {value}"
+    if each.tag == "041" and not {value for code, value in each.parts if code in "abdefghjkmn"} <= LANGUAGES:
+        yield f"041 {each.parts}"
     if each.tag in ("041",) and (each.indicators[0] == "1") != bool(each.get("h")):
         yield "041 does not say what it was translated from"
     if each.tag in ("765", "767", "775", "776") and not (each.get("t") or each.get("w")):
@@ -273,12 +337,22 @@ def _twins(found: list[Field]) -> Iterator[str]:
             yield f"880 {each.get('6')} is not like its counterpart"
         if not any(CYRILLIC.search(value) for _, value in each.parts):
             yield f"880 {each.get('6')} has no Cyrillic"
+        if twin is not None:
+            yield from _letters(twin, each)
     yield from (f"{tag} $6 {number} leads nowhere" for tag, number in linked.keys() - seen)
     for each in found:
         if each.tag != "880" and not each.get("6") and any(ROMANISED.search(value) for _, value in each.parts):
             yield f"{each.tag} is romanised and has no 880"
     if bool(seen) != any(each.tag == "066" and each.get("c") == "(N" for each in found):
         yield "066 and 880 do not agree"
+
+
+def _letters(latin: Field, cyrillic: Field) -> Iterator[str]:
+    """Whether a field is romanised letter by letter as the table has it; capitals are not looked at."""
+    for (code, written), (_, original) in list(zip(latin.parts, cyrillic.parts, strict=False))[1:]:
+        wanted = "".join(ALA_LC.get(letter, letter) for letter in original.lower())
+        if (latin.tag, code) not in ESTABLISHED and written.lower() != unicodedata.normalize("NFC", wanted):
+            yield f"{latin.tag} ${code}: {original!r} is romanised {written!r}"
 
 
 def _together(found: list[Field]) -> Iterator[str]:
@@ -291,5 +365,38 @@ def _together(found: list[Field]) -> Iterator[str]:
         yield "041 and 008 name two languages"
     if fixed and "264" in by_tag and fixed.data[7:11] not in by_tag["264"].get("c") and fixed.data[6] == "s":
         yield "264 and 008 name two years"
+    extent = by_tag.get("300")
+    if extent and ("490" in by_tag) != extent.parts[-1][1].endswith("."):
+        yield "300 ends with a full stop before a series alone"
+    if fixed and extent and ("illustration" in extent.get("b")) != (fixed.data[18] == "a"):
+        yield "008 and 300 do not agree about illustrations"
     if "041" in by_tag and not {"240", "765"} <= by_tag.keys():
         yield "a translation without the title of the original"
+
+
+def slim_faults(text: bytes) -> list[str]:
+    """What the schema of MARCXML (slim, version 1.2) would refuse."""
+    root = ElementTree.fromstring(text)
+    [record] = root.findall(f"{SLIM}record")
+    wrong = [] if root.tag == f"{SLIM}collection" else [root.tag]
+    names = [each.tag.removeprefix(SLIM) for each in record]
+    order = ["leader", "controlfield", "datafield"]
+    if names != sorted(names, key=order.index) or names.count("leader") != 1:
+        wrong.append(f"elements {names}")
+    leader = record.findtext(f"{SLIM}leader") or ""
+    if not re.fullmatch(
+        r"[\d ]{5}[\dA-Za-z ][\dA-Za-z][\dA-Za-z ]{3}(2| )(2| )[\d ]{5}[\dA-Za-z ]{3}(4500|    )", leader
+    ):
+        wrong.append(f"leader {leader!r}")
+    for each in record:
+        tag = each.get("tag", "")
+        if each.tag == f"{SLIM}controlfield" and not re.fullmatch("00[1-9A-Za-z]", tag):
+            wrong.append(f"controlfield {tag}")
+        if each.tag == f"{SLIM}datafield":
+            marks = each.get("ind1", "") + each.get("ind2", "")
+            if not re.fullmatch(r"(0[1-9]\d|[1-9]\d\d)", tag) or not re.fullmatch(r"[\da-z ]{2}", marks):
+                wrong.append(f"datafield {tag} {marks!r}")
+            codes = [part.get("code", "") for part in each if part.tag == f"{SLIM}subfield"]
+            if not codes or len(codes) != len(each) or not all(re.fullmatch(r"[\da-z]", code) for code in codes):
+                wrong.append(f"{tag} {codes}")
+    return wrong

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.libraries import reminding
+from shop.libraries.models import LibraryRules
 from shop.markets import after_working_days, days_off
 from shop.staff import Role
 from tests.client import Client, make_client
@@ -25,6 +26,29 @@ def test_days_off_and_weekends_are_not_counted() -> None:
     assert after_working_days(date(2026, 12, 24), 1) == date(2026, 12, 25)
     assert after_working_days(date(2026, 12, 24), 1, holidays) == date(2026, 12, 30)
     assert after_working_days(date(2026, 12, 24), 3, holidays) == date(2027, 1, 4)
+
+
+EASTER = "2027-03-26\n2027-03-29"
+
+
+@pytest.mark.parametrize(
+    ("asked", "days", "due"),
+    [
+        # The clocks go forward on Easter Day, 28 March 2027: nine in London is eight in UTC from then on.
+        (datetime(2027, 3, 25, 23, 30, tzinfo=UTC), 1, datetime(2027, 3, 30, 8, 0, tzinfo=UTC)),
+        (datetime(2027, 3, 24, 12, 0, tzinfo=UTC), 1, datetime(2027, 3, 25, 9, 0, tzinfo=UTC)),
+        (datetime(2027, 3, 24, 12, 0, tzinfo=UTC), 3, datetime(2027, 3, 31, 8, 0, tzinfo=UTC)),
+        # Asked on a holiday, and on the Saturday within.
+        (datetime(2027, 3, 26, 12, 0, tzinfo=UTC), 2, datetime(2027, 3, 31, 8, 0, tzinfo=UTC)),
+        (datetime(2027, 3, 27, 12, 0, tzinfo=UTC), 2, datetime(2027, 3, 31, 8, 0, tzinfo=UTC)),
+    ],
+)
+def test_reminders_pass_over_easter_and_the_change_of_the_clocks(
+    session: Session, asked: datetime, days: int, due: datetime
+) -> None:
+    decided = reminding.DEFAULTS | {"holidays": EASTER}
+    transact(session, lambda s: s.add(LibraryRules(id=reminding.ONLY, **decided)))
+    assert reminding.after(session, asked, days) == due
 
 
 @pytest.mark.parametrize("line", ["2026-12-24..2027-01-02", "2026-12-24 / 2027-01-02", "2026-12-24 - 2027-01-02"])

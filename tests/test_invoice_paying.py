@@ -10,6 +10,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop import erasure
@@ -291,6 +292,31 @@ def test_two_pages_paid_at_once_pay_once_and_the_other_goes_back(
     assert roles == ["invoice", "surplus"]
     assert [refund.amount for refund in session.scalars(select(Refund))] == [6950]
     assert found(session) == []
+
+
+def test_the_database_itself_takes_one_payment_of_an_invoice_and_no_second(
+    session: Session, gateway: FakeGateway, bill: Paper
+) -> None:
+    paid(session, gateway, bill)
+    (first,) = payments(session)
+
+    def another(role: PaymentRole) -> Payment:
+        return Payment(
+            paper_id=first.paper_id,
+            role=role,
+            intent_id=f"pi_{role.value}",
+            amount=first.amount,
+            currency=first.currency,
+            received_at=NOW,
+            facts={},
+        )
+
+    session.add(another(PaymentRole.SURPLUS))  # money that goes back may be for it as well
+    session.commit()
+    session.add(another(PaymentRole.INVOICE))
+    with pytest.raises(IntegrityError):
+        session.flush()
+    session.rollback()
 
 
 def test_a_transfer_noted_while_the_link_is_paid_leaves_one_of_the_two(

@@ -22,7 +22,9 @@ from shop.libraries.models import LibraryOrder, LibraryState, Request
 from shop.libraries.routing import MOVES, Enquiry
 from shop.markets import MARKETS
 from shop.orders.timeline import admin
+from shop.storefront import form_marks
 from shop.storefront.libraries import ORDERS_TOGETHER, POSTS_AT_ONCE
+from shop.storefront.order_form import ATTEMPT
 from shop.trader import Distributor
 from tests.client import Answer, Client
 from tests.conftest import MovedClock, engine_of
@@ -408,6 +410,43 @@ def test_a_flood_from_one_address_is_slowed_and_the_next_library_is_served(
         assert ask(client, own_reference="kept").status_code == 429
 
 
+@pytest.mark.parametrize("with_a_mark", [False, True], ids=["without a mark", "with one mark again and again"])
+def test_a_library_behind_the_very_address_that_floods_is_served(
+    client: Client, session: Session, clock: MovedClock, with_a_mark: bool
+) -> None:
+    form, theirs = (client.get("/en-gb/libraries").page.form("institution") for _ in range(2))
+    clock.advance(seconds=30)
+    for number in range(40):
+        data = {**FILLED, "own_reference": str(number), "email": f"a{number}@spam.example"}
+        data["attempt"] = theirs.fields["attempt"] if with_a_mark else f"{number:024}"
+        client.post("/en-gb/libraries", data=data)
+    assert client.post("/en-gb/libraries", data={**FILLED, "attempt": "c" * 24}).status_code == 429
+    assert len(orders(session)) <= 2 * POSTS_AT_ONCE
+    bad = client.submit(form, **{**FILLED, "institution": ""})
+    assert bad.status_code == 400
+    assert bad.page.form("institution").fields["attempt"] == form.fields["attempt"]
+    assert client.submit(form, **FILLED).status_code == 303
+
+
+def test_a_form_counts_as_opened_when_it_was_opened_here_and_somebody_can_have_filled_it_in() -> None:
+    mark = form_marks.fresh("secret", NOW)
+    assert ATTEMPT.fullmatch(mark)
+    assert form_marks.was_opened(mark, "secret", NOW + timedelta(minutes=5))
+    late, early = NOW + timedelta(days=2), NOW + timedelta(seconds=1)
+    assert not any(form_marks.was_opened(mark, "secret", moment) for moment in (late, early))
+    assert not form_marks.was_opened(mark, "another", NOW + timedelta(minutes=5))
+    for wrong in (
+        "",
+        "b" * 24,
+        "x" + mark[1:],
+        mark[:-1],
+        mark + "x",
+        mark[:22] + "ffffffff" + mark[30:],
+        "é" * 60,
+    ):
+        assert not form_marks.was_opened(wrong, "secret", NOW + timedelta(minutes=5))
+
+
 def test_one_reader_is_not_written_to_without_end(client: Client, session: Session) -> None:
     statuses = []
     for number in range(12):
@@ -446,6 +485,40 @@ def test_a_hostile_form_sends_nothing_it_should_not(client: Client, session: Ses
         html = message.get_body(("html",))
         assert html is not None
         assert "<script" not in html.get_content()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("institution", "department", "contact_name", "email", "phone", "delivery_address", "invoice_address"),
+        *(
+            "invoice_email",
+            "purchase_order",
+            "own_reference",
+            "payment_route",
+            "vat_number",
+            "vendor_forms",
+            "san",
+        ),
+        *("notes", "edition", "quantity", "request", "country", "currency", "deadline"),
+    ],
+)
+def test_no_field_adds_a_recipient_or_a_header(client: Client, session: Session, field: str) -> None:
+    """Refused beside its field, or kept in one line and written to those alone who were to be written to."""
+    answer = ask(client, **{field: f"{FILLED[field][:9]}\r\nBcc: v@x.example\r\n\r\n<b>"})
+    if answer.status_code == 400:
+        assert (orders(session), owed(session)) == ([], {})
+        return
+    assert answer.status_code == 303
+    messages = sent(session).sent
+    assert sorted(str(message["To"]) for message in messages) == sorted([LIBRARIAN, DISTRIBUTOR])
+    for message in messages:
+        assert not {"Bcc", "Cc"} & set(message.keys())
+        for header in ("Subject", "From", "To", "Reply-To"):
+            assert "\n" not in str(message[header] or "")
+        html = message.get_body(("html",))
+        assert html is not None
+        assert "<b>" not in html.get_content()
 
 
 def test_broken_or_huge_forms_are_refused_as_a_client_error(client: Client, session: Session) -> None:

@@ -17,18 +17,18 @@ from shop.database import transact
 from shop.documents import library_papers
 from shop.errors import OutOfStock, WrongState
 from shop.letters.models import Kind, Letter
-from shop.libraries import chasing, desk, papers, routing
+from shop.libraries import billing, chasing, desk, papers, routing
 from shop.libraries.models import LibraryOrder, LibraryState, Stage
 from shop.libraries.paper_models import Paper, PaperFile, PaperKind, PaperSeries
 from shop.libraries.papers import Terms
-from shop.markets import MARKETS
+from shop.markets import MARKETS, day_of, write_money
 from shop.money import Currency
 from shop.orders.timeline import admin
 from shop.stock import Stock
 from shop.trader import Trader, Vendor, trader, vendor
 from shop.worker import Worker
 from tests.client import Client, let_in, make_client
-from tests.conftest import engine_of
+from tests.conftest import MovedClock, engine_of
 from tests.factories import Catalogue, make_admin, make_paid_order, set_stock
 from tests.fake_gateway import FakeGateway
 from tests.test_libraries import LIBRARIAN, enquiry
@@ -578,6 +578,38 @@ def test_addresses_are_changed_for_what_comes_and_a_paper_is_issued_anew(vera: C
 
 
 # What the library and the buyer get
+
+
+def test_reports_tell_of_invoices_to_libraries_beside_readers_orders_and_add_nothing_up(
+    vera: Client, session: Session, gateway: FakeGateway, clock: MovedClock
+) -> None:
+    now = clock.now()
+    assert "to libraries" not in vera.get("/admin/reports").page.text
+    dollars = Terms(3, 3200, 1400, Currency.USD)
+    for number, terms in enumerate((TERMS, TERMS, dollars)):
+        order = place(session, attempt=f"{number:024}", purchase_order=f"PO {number}")
+        transact(session, desk.accept, order.id, f"PO {number}", 3, VERA, now)
+        bill = transact(session, desk.invoice, order.id, terms, VERA, now)
+        if number == 1:
+            transact(session, desk.credit, bill.id, 1, 100, 0, VERA, now)
+        if number == 2:  # another in its place is no second sale
+            transact(session, desk.issue_again, bill.id, VERA, now)
+    taken = write_money(make_paid_order(session, gateway, paperback=2, now=now).total, "en_GB")
+    text = " ".join(vera.get("/admin/reports").page.text.replace("\u00a0", " ").split())
+    pounds, _, american = text.partition("Sales: US Dollar")
+    for told in (
+        "Invoices to libraries this month 2",
+        "Copies invoiced to libraries, less those credited 5",
+        "Invoiced to libraries this month £139.00",
+        "Credited to libraries this month £23.00",
+        "Invoiced to libraries less credit notes £116.00",
+        f"Taken this month {taken}",
+    ):
+        assert told in pounds
+    for told in ("Invoices to libraries this month 2", "less credit notes US$110.00", "Taken this month US$0.00"):
+        assert told in american
+    later = billing.by_month(session, day_of(now) + timedelta(days=1))
+    assert later == {}
 
 
 def test_a_library_finds_its_papers_on_its_page_and_nobody_elses(client: Client, session: Session) -> None:

@@ -202,7 +202,10 @@ def test_files_that_wait_for_their_forms_are_only_so_many(session: Session) -> N
 
     transact(session, fill)
     with pytest.raises(files.NotTaken):
-        transact(session, files.note, "x" * 43, "po.pdf", PDF, NOW)
+        transact(session, files.note, "x" * 43, "po.pdf", PDF, NOW + timedelta(minutes=59))
+    # After an hour the next library's file takes the place of those that nobody came back for.
+    transact(session, files.note, "y" * 43, "po.pdf", PDF, NOW + timedelta(minutes=61))
+    assert [each.key for each in session.scalars(select(LibraryFile))] == ["y" * 43]
     transact(session, files.forget_waiting, NOW + timedelta(days=2))
     transact(session, files.note, "x" * 43, "po.pdf", PDF, NOW)
 
@@ -234,6 +237,37 @@ def test_a_file_is_remembered_while_the_form_is_mended(client: Client, session: 
     assert client.submit(form, institution="University", consent="yes").status_code == 303
     (order,) = orders(session)
     assert [file.name for file in order.files] == ["PO 117.pdf"]
+
+
+def test_a_mended_form_sent_twice_is_one_order_with_its_file(client: Client, session: Session) -> None:
+    form = send(client, institution="").page.form("institution")
+    answers = [client.submit(form, institution="University", consent="yes") for _ in range(2)]
+    assert [each.status_code for each in answers] == [303, 303]
+    assert answers[0].headers["Location"] == answers[1].headers["Location"]
+    (order,) = orders(session)
+    assert [file.name for file in order.files] == ["PO 117.pdf"]
+
+
+def test_a_form_sent_once_more_with_a_file_brings_the_file(client: Client, session: Session) -> None:
+    send(client, None)
+    send(client)
+    assert [len(each.files) for each in orders(session)] == [0, 1]
+
+
+@pytest.mark.parametrize(("market", "words"), [("en-gb", "not here any more"), ("ru-gb", "больше нет")])
+def test_a_file_that_was_dropped_meanwhile_is_asked_for_again(
+    client: Client, session: Session, market: str, words: str
+) -> None:
+    form = send(client, institution="", market=market).page.form("institution")
+    transact(session, files.forget_waiting, datetime.now(UTC) + timedelta(days=2))
+    answer = client.submit(form, institution="University", consent="yes")
+    assert answer.status_code == 400
+    (told,) = answer.page.all(".//*[@id='purchase_order_file-error']")
+    assert words in "".join(told.itertext()).replace("\u00a0", " ")
+    assert orders(session) == []
+    again = answer.page.form("institution")
+    assert "purchase_order_kept" not in again.fields
+    assert client.submit(again, consent="yes").status_code == 303  # or goes without it
 
 
 def test_nobody_gets_the_file_of_another_ticket_by_its_key(client: Client, session: Session) -> None:

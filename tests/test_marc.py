@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from datetime import date
 
 import pymarc
 import pytest
 from sqlalchemy.orm import Session
 
 from shop.bibliography import codes
-from shop.catalogue.models import Binding, Contributor, Edition, Role, Subject
+from shop.catalogue.models import Binding, Contributor, Edition, Role, Status, Subject
 from shop.database import transact
 from shop.markets import day_of
 from tests import marc_rules
@@ -57,6 +58,7 @@ def test_both_forms_of_a_record_say_the_same(client: Client, catalogue: Catalogu
     assert other.as_dict()["fields"] == told.as_dict()["fields"]
     assert other.leader[5:12] == told.leader[5:12] == "nam a22"
     assert other.leader[17:] == told.leader[17:]
+    assert marc_rules.slim_faults(client.get(f"/books/{slug}.marcxml").data) == []
 
 
 def test_the_paperback_says_all_that_is_known_of_it(client: Client, catalogue: Catalogue) -> None:
@@ -160,6 +162,13 @@ FACTS: dict[str, dict[str, object]] = {
     "neither year nor place": {"published": "", "place": "", "publisher": ""},
     "no illustrations": {"illustrations": 0, "pages": 12, "height_mm": 200},
     "a question": {"title": "Кто кого?", "subtitle": "А как же мы?!"},
+    "a question alone": {"title": "Who Whom?", "subtitle": ""},
+    "quotation marks": {"title": "“Retreat”", "subtitle": "A ’90s — history…"},
+    "a parenthesis": {"title": "Retreat (1920)", "subtitle": "", "series": "Studies (London)"},
+    "letters taken apart": {"title": "Новыи\u0306 е\u0308ж", "subtitle": "с\u00adъезд\u202fдва"},
+    "the old letters": {"title": "Съѣздъ побѣдителей: Ѳедоръ, Іоаннъ, мѵро и ЩЁКИ", "publisher": "Изд. «Эхо»"},
+    "a series without a number": {"series": "Studies", "series_volume": ""},
+    "announced": {"status": Status.ANNOUNCED, "announced_for": date(2027, 3, 1), "published": ""},
 }
 
 
@@ -234,6 +243,107 @@ def test_subject_headings_are_taken_apart(
     assert values(read(client, "paperback"), tag) == [coded]
 
 
+def test_a_long_table_of_contents_goes_on_in_further_fields(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    english = [f"{number} A chapter with a rather long name about {number}" for number in range(200)]
+    russian = [f"{number} Глава с довольно длинным названием о чём-то" for number in range(200)]
+
+    def write(s: Session) -> None:
+        for id_, chapters in ((catalogue.paperback, english), (catalogue.russian, russian)):
+            edition = s.get_one(Edition, id_)
+            edition.contents, edition.contents_complete = chapters, True
+
+    transact(session, write)
+    for slug, chapters in (("paperback", english), ("russian", russian)):
+        assert marc_rules.faults(raw(client, slug)) == []
+        told = read(client, slug)
+        listed = [each for each in told.get_fields("880") if each["6"].startswith("505")] or told.get_fields("505")
+        assert [each.indicator1 for each in listed] == ["0", *"8" * (len(listed) - 1)]
+        assert " ".join(each["a"] for each in listed) == " -- ".join(chapters) + "."
+
+
+def test_initials_and_single_names_are_written_as_catalogues_write_them(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    def write(edition: Edition) -> None:
+        edition.contributors = [
+            Contributor(position=1, role=Role.AUTHOR, name="S. J. Pirani", sort_name="Pirani, S. J.", names={}),
+            Contributor(position=2, role=Role.AUTHOR, name="Voline", sort_name="Voline", names={}),
+        ]
+
+    change(session, catalogue.paperback, write)
+    for slug in SLUGS:
+        assert marc_rules.faults(raw(client, slug)) == [], slug
+    record = read(client, "paperback")
+    assert values(record, "100") == ["$a Pirani, S. J., $e author. $4 aut"]
+    assert record["245"]["c"] == "S.J. Pirani, Voline."
+    assert [(each.indicator1, each["a"]) for each in record.get_fields("700")] == [("0", "Voline,")]
+    assert {each["a"] for each in record.get_fields("775", "776")} == {"Pirani, S. J."}
+
+
+def test_a_crowd_of_authors_fits_into_the_record(client: Client, session: Session, catalogue: Catalogue) -> None:
+    def write(edition: Edition) -> None:
+        name = "Константин Щукин-" + "Ёлкин" * 30
+        edition.contributors = [
+            Contributor(position=at, role=Role.AUTHOR, name=name, sort_name=f"Щукин{at}, Константин", names={})
+            for at in range(90)
+        ]
+
+    change(session, catalogue.russian, write)
+    assert marc_rules.faults(raw(client, "russian")) == []
+    record = read(client, "russian")
+    assert record["245"]["c"].endswith(" [and 70 others].")
+    assert len(record.get_fields("100", "700")) == 90
+
+
+def test_subjects_of_the_trade_are_coded_by_their_schemes(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    def write(edition: Edition) -> None:
+        codes = (("thema", "NHD"), ("bisac", "HIS032000"), ("lcsh", "Moscow (Russia)"))
+        edition.subjects = [
+            Subject(position=at, scheme=scheme, code=code) for at, (scheme, code) in enumerate(codes)
+        ]
+
+    change(session, catalogue.paperback, write)
+    assert marc_rules.faults(raw(client, "paperback")) == []
+    record = read(client, "paperback")
+    assert values(record, "072") == ["$a NHD $2 thema", "$a HIS $x 032000 $2 bisacsh"]
+    assert values(record, "651") == ["$a Moscow (Russia)"]
+
+
+def test_a_summary_ends_as_a_sentence_does(client: Client, session: Session, catalogue: Catalogue) -> None:
+    def write(edition: Edition) -> None:
+        for text in edition.texts:
+            text.summary = "Workers\nand the party"
+
+    change(session, catalogue.paperback, write)
+    assert values(read(client, "paperback"), "520") == ["$a Workers and the party."]
+
+
+def test_an_announced_edition_is_recorded_before_publication(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    def write(edition: Edition) -> None:
+        edition.status, edition.announced_for, edition.published = Status.ANNOUNCED, date(2027, 3, 1), ""
+
+    change(session, catalogue.paperback, write)
+    record = read(client, "paperback")
+    assert record.leader[17] == "8"
+    assert values(record, "263") == ["$a 202703"]
+
+
+def test_no_letter_of_another_cyrillic_alphabet_stays_in_a_romanised_field(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    def write(edition: Edition) -> None:
+        edition.title = "Її ґанок, Јован, Љубав, ўсё"
+
+    change(session, catalogue.russian, write)
+    assert not marc_rules.CYRILLIC.search(read(client, "russian")["245"]["a"])
+
+
 def test_articles_are_left_out_where_titles_are_filed() -> None:
     for title, skipped in (("The Book", 4), ("A Book", 2), ("An Hour", 3), ("Theory", 0), ("“The Book”", 5)):
         assert len(codes.article(title, "en")) == skipped
@@ -271,6 +381,15 @@ def damaged(record: bytes, before: str, after: str) -> bytes:
         ("rus\x1fheng", "rus\x1fgeng"),
         ("Moskva", "Мск"),
         (" 0\x1faSoviet", " 9\x1faSoviet"),
+        ("Moskva :", "Moskva ,"),
+        ("khronograf,", "khronograf."),
+        ("otstuplenii", "otstuplenie"),
+        ("Saĭmon", "Saymonn"),
+        ("1 \x1f6880-01", "0 \x1f6880-01"),
+        ("author.\x1f4aut", "author.\x1f4trl"),
+        ("\x1flRussian", "\x1flRussia."),
+        ("1920-24", "1920..4"),
+        ("rus\x1fheng", "rus\x1fhenk"),
     ],
 )
 def test_the_rules_find_what_is_wrong(client: Client, catalogue: Catalogue, before: str, after: str) -> None:

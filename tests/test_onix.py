@@ -126,6 +126,23 @@ def test_the_paperback_says_all_that_is_known_of_it(client: Client, catalogue: C
     ]
 
 
+def test_there_is_one_text_of_each_kind_in_every_language(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    def write(s: Session) -> None:
+        edition = s.get_one(Edition, catalogue.paperback)
+        edition.contents_complete = True
+
+    transact(session, write)
+    told = product(client)
+    assert texts(told, "TextContent/TextType") == ["02", "03", "04"]
+    languages = [
+        [text.get("language") for text in each.findall("o:Text", NS)]
+        for each in told.findall(".//o:TextContent", NS)
+    ]
+    assert languages == [["eng", "rus"], ["eng", "rus"], ["eng"]]
+
+
 def test_the_translation_names_its_original_and_claims_nothing_unknown(
     client: Client, catalogue: Catalogue
 ) -> None:

@@ -9,7 +9,7 @@ import pypdf
 import pytest
 
 from shop.barcodes import WrongCheckDigit, ean13, is_ean13
-from shop.documents import customs, labels, slips
+from shop.documents import customs, labels, library_papers, slips
 from shop.documents.consignments import Consignment, Item, Sender, is_unprintable, is_unreadable_there, script_of
 from shop.orders.models import Buyer, Order, ParcelKind
 
@@ -141,6 +141,48 @@ def test_a_script_that_no_font_here_holds_does_not_keep_a_parcel_back():
     [text] = pages(labels.address_labels([parcel(address_lines=("王小明", "1 Long Street"))], SENDER))
     assert "1 Long Street" in text
     assert "GERMANY" in text
+
+
+def test_a_long_number_of_an_order_stays_on_the_paper_and_is_read_out_whole():
+    number = "PO-" + "0123456789" * 9 + "№"
+    long = parcel(purchase_order=number, note="x" * 200, address_lines=(NAME, "y" * 90))
+    for made in (
+        slips.packing_slips([long], "en_GB", SENDER, names),
+        labels.address_labels([long], SENDER),
+        customs.declarations([long], SENDER, names),
+    ):
+        [text] = pages(made)
+        assert max(len(word) for word in text.split()) < 100
+        assert "y" * 90 in "".join(text.split())
+        assert number in "".join(text.split()) or "Customs" in text
+    paper = library_papers.paper(
+        {
+            **dict.fromkeys(("due_on", "paid_on", "valid_until"), None),
+            "kind": "invoice",
+            "locale": "en_GB",
+            "number": "INV-00001",
+            "issued_on": "2026-11-28",
+            "about": "",
+            "ticket": "LB-ABCDEFGH",
+            "currency": "GBP",
+            "postage": 0,
+            "total": 0,
+            "tax_exempt": False,
+            "terms_days": 30,
+            "lines": [],
+            "seller": dict.fromkeys(("name", "address", "email", "phone", "vat_number"), ""),
+            "bank": dict.fromkeys(("account_name", "bank_name", "iban", "bic", "sort_code", "account_number"), ""),
+            "buyer": dict.fromkeys(
+                ("institution", "department", "contact_name", "delivery_address", "invoice_address", "vat_number"),
+                "Ä",
+            )
+            | {"country": "CH", "purchase_order": number, "own_reference": "z" * 100, "san": ""},
+        }
+    )
+    [text] = pages(paper)
+    assert max(map(len, text.splitlines())) < 60
+    assert number in "".join(text.split())
+    assert "z" * 100 in "".join(text.split())
 
 
 def test_a_very_long_dedication_goes_on_to_another_page():

@@ -1,4 +1,8 @@
-"""What was sold, by month and currency, as charts with the same numbers as tables. Currencies are never added up."""
+"""What was sold, by month and currency, as charts with the same numbers as tables. Currencies are never added up.
+
+Readers' orders count when they are paid, libraries' invoices when they are issued: the two stand beside each other and
+are not added up either.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ from shop.admin.charts import Chart, across, columns
 from shop.admin.desk import desk, locale
 from shop.admin.naming import edition_name
 from shop.extensions import db, now
+from shop.libraries import billing
+from shop.libraries.billing import Billed
 from shop.markets import country_name, day_of, write_money, write_number
 from shop.money import Currency, Money
 from shop.sales import Sum, Totals, What
@@ -25,6 +31,18 @@ from shop.sales import Sum, Totals, What
 MONTHS = 13
 """This one and the last twelve."""
 COUNTRIES = 9
+Bills = dict[tuple[str, Currency], Billed]
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySales:
+    """What libraries were invoiced and credited this month."""
+
+    invoices: int
+    copies: int
+    invoiced: Money
+    credited: Money
+    net: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,8 @@ class Report:
     taken: Money
     back: Money
     net: Money
+    libraries: LibrarySales | None
+    """Nothing where no library was invoiced in all these months."""
     charts: Sequence[Chart]
 
 
@@ -46,11 +66,11 @@ def report_page() -> ResponseReturnValue:
 
 
 def reports(session: Session, at: datetime) -> list[Report]:
-    """A report for each currency in which anything was sold or given back in these months."""
+    """A report for each currency in which anything was sold, invoiced or given back in these months."""
     firsts = _months(day_of(at))
-    found = sales.totals(session, firsts[0], at)
-    kept = [each for each in Currency if any(one.currency is each for one in found.number)]
-    return [_report(currency, firsts, found) for currency in kept]
+    found, bills = sales.totals(session, firsts[0], at), billing.by_month(session, firsts[0])
+    used = {one.currency for one in found.number} | {currency for _month, currency in bills}
+    return [_report(currency, firsts, found, bills) for currency in Currency if currency in used]
 
 
 def _months(today: date) -> list[date]:
@@ -62,7 +82,7 @@ def _months(today: date) -> list[date]:
     return found[::-1]
 
 
-def _report(currency: Currency, firsts: Sequence[date], found: Totals) -> Report:
+def _report(currency: Currency, firsts: Sequence[date], found: Totals, bills: Bills) -> Report:
     months = [sales.month_of(first) for first in firsts]
     labels = [(str(first.month), _month(first)) for first in firsts]
 
@@ -78,8 +98,15 @@ def _report(currency: Currency, firsts: Sequence[date], found: Totals) -> Report
         columns(_("Orders"), labels, [(_("Orders"), orders)], _number),
         columns(_("Copies by edition"), labels, copies or [(_("Copies"), [0] * len(labels))], _number),
         columns(_("Revenue less refunds"), labels, [(_("Revenue less refunds"), net)], _money(currency)),
-        _countries(currency, found),
     ]
+    billed = [bills.get((month, currency), Billed()) for month in months]
+    libraries = None
+    if any(currency is known for _month, known in bills):
+        sums = (Money(each, currency) for each in (billed[-1].invoiced, billed[-1].credited, billed[-1].net))
+        libraries = LibrarySales(billed[-1].invoices, billed[-1].copies, *sums)
+        title = _("Invoiced to libraries less credit notes")
+        charts.append(columns(title, labels, [(title, [each.net for each in billed])], _money(currency)))
+    charts.append(_countries(currency, found))
     return Report(
         currency,
         orders[-1],
@@ -87,6 +114,7 @@ def _report(currency: Currency, firsts: Sequence[date], found: Totals) -> Report
         Money(taken[-1], currency),
         Money(back[-1], currency),
         Money(net[-1], currency),
+        libraries,
         charts,
     )
 

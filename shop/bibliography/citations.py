@@ -84,12 +84,14 @@ def _listed(names: list[str], last: str = "and") -> str:
     return f"{', '.join(names[:-1])}, {last} {names[-1]}"
 
 
-def _inverted(title: Title, edition: Description) -> str:
-    """The authors: the first inverted, the others in natural order."""
+def _inverted(title: Title, edition: Description, *, most: int = 10) -> str:
+    """The authors: the first inverted, the others in natural order; of more than ``most`` the first alone."""
     authors = edition.of(Role.AUTHOR)
     if not authors:
         return ""
     first = ", ".join(part for part in title.latin(edition, authors[0]) if part)
+    if len(authors) > most:
+        return f"{first}, et al."
     others = _names(title, edition, authors[1:])
     return ", ".join([first, *others[:-1], f"and {others[-1]}"]) if others else first
 
@@ -113,8 +115,11 @@ def _chicago(title: Title, edition: Description) -> list[Part]:
 
 
 def _mla(title: Title, edition: Description) -> list[Part]:
-    authors, translators = _inverted(title, edition), _names(title, edition, edition.of(Role.TRANSLATOR))
-    details = [f"Translated by {_listed(translators)}"] if translators else []
+    # Of three people and more the first is named (5.8).
+    authors = _inverted(title, edition, most=2)
+    translators = _names(title, edition, edition.of(Role.TRANSLATOR))
+    named = _listed(translators) if len(translators) < 3 else f"{translators[0]} et al."
+    details = [f"Translated by {named}"] if translators else []
     details += [each for each in (_latin(edition.publisher), edition.year) if each]
     parts = [_plain(f"{_stop(authors)} " if authors else ""), _italic_title(edition)]
     return [*parts, _plain(f". {_stop(', '.join(details))}" if details else ".")]
@@ -129,13 +134,17 @@ def _apa(title: Title, edition: Description) -> list[Part]:
         " ".join(each for each in (_initials(given), family) if each)
         for family, given in (title.latin(edition, person) for person in edition.of(Role.TRANSLATOR))
     ]
-    when = f"({edition.year or 'n.d.'}). "
-    parts = [_plain(f"{_listed(authors, '&')} {when}" if authors else when), _italic_title(edition, lower=True)]
+    # A comma before the ampersand even between two, since the names are inverted (9.8).
+    listed = f"{', '.join(authors[:-1])}, & {authors[-1]}" if len(authors) > 1 else "".join(authors)
+    when = f"({edition.year or 'n.d.'})."
+    parts = [_plain(f"{_stop(listed)} {when} " if authors else ""), _italic_title(edition, lower=True)]
     original = title.original_of(edition)
     if original and original.language == "en":
         parts.append(_plain(f" [{codes.sentence_case(original.title)}]"))
     if translators:
         parts.append(_plain(f" ({_listed(translators, '&')}, Trans.)"))
+    if not authors:  # the title stands in their place, before the date (9.12)
+        parts.append(_plain(f". {when[:-1]}"))
     parts.append(_plain(f". {_stop(_latin(edition.publisher))}" if edition.publisher else "."))
     first = original.first_year if original else ""
     return [*parts, _plain(f" (Original work published {first})" if first else "")]
@@ -149,11 +158,14 @@ def _gost(title: Title, edition: Description) -> list[Part]:
     """Areas in the standard's order. Abbreviations are in the book's language, the kind of content is in Russian."""
     language, russian = edition.language, edition.language == "ru"
     authors = edition.of(Role.AUTHOR)
-    heading = (
-        ", ".join(each for each in (authors[0].family, _initials(authors[0].given)) if each) if authors else ""
-    )
+    heading = ""
+    if 0 < len(authors) < 4:  # four and more make no heading
+        heading = ", ".join(each for each in (authors[0].family, _initials(authors[0].given)) if each)
     named = "\u00a0: ".join(each for each in (edition.title, edition.subtitle) if each)
-    made = "\u00a0/ " + ", ".join(each.name for each in authors) if authors else ""
+    responsible = ", ".join(each.name for each in (authors if len(authors) < 5 else authors[:3]))
+    if len(authors) > 4:
+        responsible += " [и\u00a0др.]" if russian else " [et\u00a0al.]"
+    made = f"\u00a0/ {responsible}" if authors else ""
     parts = [_plain((f"{_stop(heading)} " if heading else "") + named + made, language)]
     if translators := ", ".join(each.name for each in edition.of(Role.TRANSLATOR)):
         parts.append(_plain(f"\u00a0; {_translation(title, edition)}: {translators}", "ru" if russian else "en"))

@@ -94,7 +94,7 @@ def _proper() -> frozenset[str]:
 
 
 def sentence_case(title: str) -> str:
-    """An English title with capitals in its first word and in proper names alone.
+    """An English title with capitals in its first word, in the first of a subtitle, and in proper names alone.
 
     Known as proper are names of languages and countries (Unicode CLDR) and the list above; what has a capital
     elsewhere (``NEP``) or a number stays too.
@@ -102,7 +102,8 @@ def sentence_case(title: str) -> str:
     words = title.split(" ")
     for place, word in enumerate(words):
         bare = re.sub(r"['’]s$", "", word.strip("“”‘’\"',.;:?!()"))
-        if place and (bare == "A" or (bare[1:].islower() and bare not in _proper())):
+        begins = place == 0 or words[place - 1].endswith((":", "?", "!", "—"))
+        if not begins and (bare == "A" or (bare[1:].islower() and bare not in _proper())):
             words[place] = word.lower()
     return " ".join(words)
 

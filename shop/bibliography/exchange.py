@@ -1,7 +1,8 @@
 """Citations for programs: BibTeX, RIS and CSL-JSON, all in UTF-8.
 
 Sources: BibTeXing (Patashnik, 1988) and the fields that BibLaTeX adds; RIS Format Specifications (2011); CSL-JSON
-schema 1.0.2. Names stand in the language of the edition.
+schema 1.0.2. Names stand in the language of the edition. No address is given: styles would print it, and a bookseller's
+page is no part of a citation of a printed book.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def key(title: Title, edition: Description) -> str:
     return f"{plain}{edition.year}{edition.slug.replace('-', '')}"
 
 
-def bibtex(title: Title, edition: Description, address: str) -> str:
+def bibtex(title: Title, edition: Description) -> str:
     """One ``@book`` entry. The title keeps its capitals (double braces), for its words are names."""
     people = {"author": Role.AUTHOR, "translator": Role.TRANSLATOR}
     values = {name: " and ".join(_braced(each) for each in edition.of(role)) for name, role in people.items()}
@@ -56,7 +57,6 @@ def bibtex(title: Title, edition: Description, address: str) -> str:
         "pagetotal": str(edition.pages or ""),
         "isbn": edition.isbn or "",
         "language": str(Locale("en").languages.get(edition.language, "")).lower(),
-        "url": address,
     }
     lines = [f"  {name} = {{{value}}}" for name, value in values.items() if value and value != "{}"]
     return f"@book{{{key(title, edition)},\n" + ",\n".join(lines) + "\n}\n"
@@ -69,7 +69,7 @@ def _braced(person: Person) -> str:
     return f"{latex(person.family)}, {latex(person.given)}"
 
 
-def ris(edition: Description, address: str) -> str:
+def ris(edition: Description) -> str:
     """One ``BOOK``; lines end with CR and LF."""
     fields: list[tuple[str, str]] = [("TY", "BOOK")]
     fields += [("AU", each.sort_name) for each in edition.of(Role.AUTHOR)]
@@ -77,7 +77,7 @@ def ris(edition: Description, address: str) -> str:
     fields += [
         ("TI", edition.heading),
         ("T2", edition.series),
-        ("VL", edition.series_volume),
+        ("M1", edition.series_volume),  # for a book; VL is the volume of a work in several
         ("CY", edition.place),
         ("PB", edition.publisher),
         ("PY", edition.year),
@@ -85,13 +85,12 @@ def ris(edition: Description, address: str) -> str:
         ("SP", str(edition.pages or "")),
         ("SN", edition.isbn or ""),
         ("LA", edition.language),
-        ("UR", address),
     ]
     lines = [f"{tag}  - {LINE_BREAK.sub(' ', value)}" for tag, value in fields if value]
     return "\r\n".join([*lines, "ER  - ", ""])
 
 
-def csl(title: Title, edition: Description, address: str) -> str:
+def csl(title: Title, edition: Description) -> str:
     """A list of one item of type ``book``."""
     original = title.original_of(edition)
     item: dict[str, Any] = {
@@ -111,7 +110,6 @@ def csl(title: Title, edition: Description, address: str) -> str:
         "number-of-pages": str(edition.pages or ""),
         "ISBN": edition.isbn or "",
         "language": edition.language,
-        "URL": address,
     }
     known = {name: value for name, value in item.items() if value}
     return json.dumps([known], ensure_ascii=False, indent=2) + "\n"

@@ -8,6 +8,9 @@ cataloguing. Whatever is in Cyrillic is romanised, with its twin in 880.
 from __future__ import annotations
 
 import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,7 +19,7 @@ from pymarc import Field, Indicators, Leader, Record, Subfield, XMLWriter
 from shop.bibliography import codes
 from shop.bibliography.description import Description, Person, Title
 from shop.bibliography.romanisation import ala_lc, half_marks, is_cyrillic
-from shop.catalogue.models import Binding, Role
+from shop.catalogue.models import Binding, Role, Status
 
 Parts = list[tuple[str, str]]
 CYRILLIC = "(N"
@@ -40,6 +43,12 @@ NO_FICTION = set("ACGJKLMNPQRSTUVW")
 """Thema's first letters of categories without fiction, poetry, plays, comics and children's books."""
 KEYBOARD = str.maketrans({"–": "-", "—": "--", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", "\u00a0": " "})
 """Signs of the printer that catalogues write with those of the keyboard."""
+BISAC = re.compile(r"([A-Z]{3})(\d{6})")
+INITIALS = re.compile(r"(?<=\b\w\.) (?=\w\.)")
+MOST_NAMED = 20
+"""So many authors are named in the statement of responsibility, which is one field; all have entries."""
+LONGEST = 4_000
+"""Bytes of contents in one field, romanised or not: a field has room for 9,999 with its marks (ISO 2709)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +96,16 @@ def record(title: Title, edition: Description, agency: Agency, days: Days) -> Re
     _relations(fields, title, edition)
     made = Record(force_utf8=True)
     # n new, a language material, m monograph, a UTF-8; encoding level; i: ISBD punctuation included
-    made.leader = Leader(f"00000nam a2200000{' ' if edition.pages else '5'}i 4500")
+    made.leader = Leader(f"00000nam a2200000{_level(edition)}i 4500")
     made.add_field(*fields.sorted())  # type: ignore[no-untyped-call]
     return made
+
+
+def _level(edition: Description) -> str:
+    """Full, partial, or made before publication."""
+    if edition.status is Status.ANNOUNCED:
+        return "8"
+    return " " if edition.pages else "5"
 
 
 def fixed_field(edition: Description, entered: date) -> str:
@@ -151,8 +167,15 @@ def _field(tag: str, indicators: str, parts: Parts) -> Field:
     return Field(
         tag=tag,
         indicators=Indicators(*indicators),
-        subfields=[Subfield(code, words.translate(KEYBOARD)) for code, words in parts],
+        subfields=[Subfield(code, _written(words)) for code, words in parts],
     )
+
+
+def _written(words: str) -> str:
+    """Composed letters (NFC), the keyboard's signs and spaces, and nothing invisible, such as soft hyphens."""
+    plain = unicodedata.normalize("NFC", words).translate(KEYBOARD)
+    shown = (" " if unicodedata.category(sign)[0] == "Z" else sign for sign in plain)
+    return "".join(sign for sign in shown if unicodedata.category(sign) != "Cf")
 
 
 def _numbers(fields: _Fields, title: Title, edition: Description) -> None:
@@ -170,8 +193,12 @@ def _numbers(fields: _Fields, title: Title, edition: Description) -> None:
         languages = [("a", codes.language(edition.language)), ("h", codes.language(original.language))]
         fields.put("041", "1 ", languages)
     for scheme, code in edition.subjects:
-        if scheme in (*THEMA, "bisac"):
-            fields.put("072", " 7", [("a", code), ("2", "bisacsh" if scheme == "bisac" else "thema")])
+        if scheme in THEMA:
+            fields.put("072", " 7", [("a", code), ("2", "thema")])
+        elif scheme == "bisac":
+            taken = BISAC.fullmatch(code)
+            parts = [("a", taken[1]), ("x", taken[2])] if taken else [("a", code)]
+            fields.put("072", " 7", [*parts, ("2", "bisacsh")])
 
 
 def _names_and_titles(fields: _Fields, title: Title, edition: Description) -> None:
@@ -180,9 +207,12 @@ def _names_and_titles(fields: _Fields, title: Title, edition: Description) -> No
         _entry(fields, "100", title, edition, author)
     original = title.original_of(edition)
     if original:
-        fields.put("240", "10", [("a", f"{filed(original)}."), ("l", codes.language_name(edition.language))])
+        fields.put("240", "10", [("a", _stopped(filed(original))), ("l", codes.language_name(edition.language))])
     skipped = len(codes.article(edition.title, edition.language))
-    names = ", ".join(person.name for person in authors)
+    # No spaces between initials here (RDA 1.7.6), unlike in access points (RDA 8.5.6).
+    names = INITIALS.sub("", ", ".join(person.name for person in authors[:MOST_NAMED]))
+    if len(authors) > MOST_NAMED:
+        names += f" [and {len(authors) - MOST_NAMED} others]"  # RDA 2.4.1.5
     main = [("a", edition.title)]
     if edition.subtitle:
         main = [("a", f"{edition.title} :"), ("b", edition.subtitle)]
@@ -198,7 +228,8 @@ def _entry(fields: _Fields, tag: str, title: Title, edition: Description, person
     term, code = RELATORS[person.role]
     relator = [("e", f"{term}."), ("4", code)]
     established = [("a", f"{title.established(edition, person)},"), *relator]
-    fields.put(tag, "1 ", established, [("a", f"{person.sort_name},"), *relator])
+    # 1: entered by family name, 0: by the only name there is
+    fields.put(tag, f"{int(bool(person.given))} ", established, [("a", f"{person.sort_name},"), *relator])
 
 
 def filed(edition: Description) -> str:
@@ -225,7 +256,11 @@ def _imprint(edition: Description) -> Parts:
 def _closed(parts: Parts) -> Parts:
     """The last words with a full stop, unless they end a sentence already."""
     code, words = parts[-1]
-    return [*parts[:-1], (code, words if words.endswith((".", "?", "!", "-")) else f"{words}.")]
+    return [*parts[:-1], (code, _stopped(words))]
+
+
+def _stopped(words: str) -> str:
+    return words if words.endswith((".", "?", "!", "-", "…")) else f"{words}."
 
 
 def _physical(fields: _Fields, edition: Description) -> None:
@@ -243,6 +278,8 @@ def _physical(fields: _Fields, edition: Description) -> None:
             extent[-1] = (extent[-1][0], f"{extent[-1][1]} ;")
             extent.append(("c", f"{-(-edition.height_mm // 10)} cm"))  # a begun centimetre counts (RDA 3.5.1.3)
         fields.put("300", "  ", _closed(extent) if edition.series else extent)
+    if edition.status is Status.ANNOUNCED and edition.announced_for:
+        fields.put("263", "  ", [("a", f"{edition.announced_for:%Y%m}")])  # when it is to come out
     for tag, term, code, source in CARRIER:
         fields.put(tag, "  ", [("a", term), ("b", code), ("2", source)])
     if edition.series:
@@ -253,10 +290,12 @@ def _physical(fields: _Fields, edition: Description) -> None:
 
 
 def _notes(fields: _Fields, title: Title, edition: Description) -> None:
-    if edition.contents:
-        fields.put("505", "0 ", _closed([("a", " -- ".join(edition.contents))]))
+    for number, (chapters, last) in enumerate(_portions(edition.contents)):
+        # 0: “Contents:” before it; 8: nothing, for it goes on from the field before
+        listed = [("a", " -- ".join(chapters))]
+        fields.put("505", "8 " if number else "0 ", _closed(listed) if last else [("a", f"{listed[0][1]} --")])
     if words := edition.words.get("en"):
-        fields.put("520", "  ", [("a", " ".join(words.summary.split()))])
+        fields.put("520", "  ", _closed([("a", " ".join(words.summary.split()))]))
     original = title.original_of(edition)
     if edition.language != "en" or original:
         said = f"In {codes.language_name(edition.language)}"
@@ -265,11 +304,24 @@ def _notes(fields: _Fields, title: Title, edition: Description) -> None:
         fields.put("546", "  ", [("a", f"{said}.")])
 
 
+def _portions(contents: Iterable[str]) -> Iterator[tuple[list[str], bool]]:
+    """Chapters by as many as a field has room for, and whether they are the last."""
+    chapters: list[str] = []
+    for chapter in contents:
+        if chapters and len(" -- ".join([*chapters, chapter]).encode()) > LONGEST:
+            yield chapters, False
+            chapters = []
+        chapters.append(chapter)
+    if chapters:
+        yield chapters, True
+
+
 def _subjects(fields: _Fields, edition: Description) -> None:
     for scheme, written in edition.subjects:
         parts = codes.headings(written) if scheme == "lcsh" else []
         if parts:
-            fields.put("651" if codes.is_place(parts[0][1]) else "650", " 0", _closed(parts))
+            whole = parts if parts[-1][1].endswith(")") else _closed(parts)
+            fields.put("651" if codes.is_place(parts[0][1]) else "650", " 0", whole)
 
 
 def _relations(fields: _Fields, title: Title, edition: Description) -> None:
@@ -312,5 +364,5 @@ def _heading(title: Title, other: Description, *, established: bool) -> Parts:
     parts: Parts = []
     for author in other.of(Role.AUTHOR)[:1]:
         name = title.established(other, author) if established else author.sort_name
-        parts.append(("a", f"{name}."))
+        parts.append(("a", _stopped(name)))
     return [*parts, ("t", filed(other))]

@@ -262,21 +262,26 @@ def _subjects(edition: Description) -> Iterator[Element]:
 
 
 def _collateral(edition: Description) -> Element | None:
-    texts = [
-        _all(
-            "TextContent",
-            _one("TextType", kind),  # list 153
-            _one("ContentAudience", "00"),  # list 154: nobody in particular
-            _one("Text", text, language=codes.language(language)),
-        )
-        for language, words in sorted(edition.words.items())
-        for kind, text in (("02", _plain(words.summary)), ("03", _plain(words.description)))
-        if text and (kind == "03" or len(text) <= SHORT)
-    ]
-    if edition.contents:
-        text = _one("Text", "\n".join(edition.contents), language=codes.language(edition.language))
-        texts.append(_all("TextContent", _one("TextType", "04"), _one("ContentAudience", "00"), text))
+    said = [(language, words) for language, words in sorted(edition.words.items())]
+    short = [(language, _plain(words.summary)) for language, words in said]
+    kinds = (
+        ("02", [(language, text) for language, text in short if len(text) <= SHORT]),
+        ("03", [(language, _plain(words.description)) for language, words in said]),
+        ("04", [(edition.language, "\n".join(edition.contents))]),
+    )
+    # One of each kind, that recipients who keep one of a kind lose no language.
+    texts = [_content(kind, written) for kind, each in kinds if (written := [told for told in each if told[1]])]
     return _all("CollateralDetail", *texts) if texts else None
+
+
+def _content(kind: str, texts: Iterable[tuple[str, str]]) -> Element:
+    """A text of a kind (list 153) in each language."""
+    return _all(
+        "TextContent",
+        _one("TextType", kind),
+        _one("ContentAudience", "00"),  # list 154: nobody in particular
+        *(_one("Text", text, language=codes.language(language)) for language, text in texts),
+    )
 
 
 def _plain(markdown: str) -> str:

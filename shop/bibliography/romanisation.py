@@ -47,11 +47,29 @@ LETTERS = {
     "ѣ": f"i{TIE}e",
     "ѳ": "ḟ",
     "ѵ": "ẏ",
+    # Letters of other languages, as their own tables have them
+    "ґ": "g",
+    "є": f"i{TIE}e",
+    "ї": "ï",
+    "ў": "ŭ",
+    "ђ": "đ",
+    "ѓ": "ǵ",
+    "ѕ": "dz",
+    "ј": "j",
+    "љ": "lj",
+    "њ": "nj",
+    "ћ": "ć",
+    "ќ": "ḱ",
+    "џ": "dž",
 }
 
 
 def ala_lc(text: str) -> str:
-    """``Русская революция`` → ``Russkai͡a revoli͡ut͡sii͡a``; whatever is not Russian Cyrillic stays as it is."""
+    """``Русская революция`` → ``Russkai͡a revoli͡ut͡sii͡a``; whatever is no such letter stays as it is.
+
+    A word of another language is read as Russian where the tables differ (``г``, ``и``), so that no field of a record
+    mixes the scripts.
+    """
     letters = unicodedata.normalize("NFC", text)
     written = []
     for place, letter in enumerate(letters):

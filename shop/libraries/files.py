@@ -35,7 +35,9 @@ LEFT_FREE = 500 * 1024 * 1024
 """So many bytes of the disk are never filled with what strangers send."""
 UNATTACHED_AT_MOST = 100
 MENDED_WITHIN = timedelta(days=1)
-"""So long a file waits for its form to be mended."""
+"""So long a file waits for its form to be mended,"""
+MENDED_SOON = timedelta(hours=1)
+"""and so long at least when there is no room for another's."""
 
 
 class NotTaken(ShopError):
@@ -76,7 +78,9 @@ def note(session: Session, key: str, name: str, body: bytes, now: datetime) -> L
     """The row of bytes that were stored; raises ``NotTaken`` when too many wait for their forms."""
     waiting = select(func.count()).select_from(LibraryFile).where(LibraryFile.library_order_id.is_(None))
     if (session.scalar(waiting) or 0) >= UNATTACHED_AT_MOST:
-        raise NotTaken("room")
+        forget_waiting(session, now, MENDED_SOON)
+        if (session.scalar(waiting) or 0) >= UNATTACHED_AT_MOST:
+            raise NotTaken("room")
     kind = media_type(body)
     row = LibraryFile(
         key=key,
@@ -91,13 +95,15 @@ def note(session: Session, key: str, name: str, body: bytes, now: datetime) -> L
     return row
 
 
+def kept(session: Session, key: str) -> LibraryFile | None:
+    """A file that was kept, whether it waits for its form or has become a ticket's."""
+    return session.scalar(select(LibraryFile).where(LibraryFile.key == key)) if KEY.fullmatch(key) else None
+
+
 def unattached(session: Session, key: str) -> LibraryFile | None:
     """A file that waits for its form."""
-    if not KEY.fullmatch(key):
-        return None
-    return session.scalar(
-        select(LibraryFile).where(LibraryFile.key == key, LibraryFile.library_order_id.is_(None))
-    )
+    found = kept(session, key)
+    return found if found is not None and found.library_order_id is None else None
 
 
 def attach(session: Session, key: str, order: LibraryOrder) -> None:
@@ -131,11 +137,11 @@ def facts(file: LibraryFile) -> dict[str, str]:
     return {"file": file.key, "name": file.name, "type": file.media_type}
 
 
-def forget_waiting(session: Session, now: datetime) -> None:
+def forget_waiting(session: Session, now: datetime, waited: timedelta = MENDED_WITHIN) -> None:
     """Drop the rows of files whose forms were never mended."""
     session.execute(
         delete(LibraryFile)
-        .where(LibraryFile.library_order_id.is_(None), LibraryFile.kept_at <= now - MENDED_WITHIN)
+        .where(LibraryFile.library_order_id.is_(None), LibraryFile.kept_at <= now - waited)
         .execution_options(synchronize_session=False)
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from flask_babel import LazyString, ngettext
@@ -25,6 +25,7 @@ from shop.libraries.models import LibraryFile, LibraryState
 from shop.markets import COUNTRIES, SHOP_ZONE, by_name
 from shop.money import Currency
 from shop.payments import invoice_checkouts
+from shop.storefront import form_marks
 from shop.storefront.errors import TOO_LARGE
 from shop.storefront.filters import locale
 from shop.storefront.library_form import REQUESTS, LibraryForm, attempt_of
@@ -36,7 +37,11 @@ WINDOW = timedelta(minutes=10)
 POSTS_AT_ONCE = 10
 POST_EVERY = timedelta(minutes=1)
 """A university has one address: whoever posts much is slowed, and the next reader need not wait for long."""
+POSTS_OF_A_FORM = 4
+"""So often somebody mends one form within the window before it waits with the others: fewer than ``POSTS_AT_ONCE``, or
+one form sent again and again would use up the queue of all who have opened one."""
 ORDERS_TOGETHER = 200
+"""Within the window, of all addresses: of forms that were opened here, and of others."""
 FILES_TOGETHER = 200
 FILE, KEPT = "purchase_order_file", "purchase_order_kept"
 LETTERS_TO_ONE = 10
@@ -72,6 +77,7 @@ REFUSED_FILES: dict[str, LazyString] = {
     "kind": _l("Please send the purchase order as PDF, PNG or JPEG."),
     "size": _l("This file is too large: at most 4 MB, please."),
     "empty": _l("This file is empty."),
+    "gone": _l("The file that you sent before is not here any more. Please choose it once more."),
     "room": _l("Files cannot be taken just now. Please send the request without it, and the file by e-mail."),
 }
 
@@ -95,7 +101,7 @@ def show_form() -> Answer:
     form = make_form(editions, None)
     form.edition.data = chosen if chosen in form.editions else ""
     form.country.data, form.quantity.data = g.market.region.home, "1"
-    return render(form, editions, attempt_of(""), 200)
+    return render(form, editions, attempt_of("", settings().secret_key, now()), 200)
 
 
 def take_enquiry() -> Answer:
@@ -103,26 +109,30 @@ def take_enquiry() -> Answer:
     session, at = db.session(), now()
     visitor, typed = throttle.prefix(request.remote_addr), request.form
     editions = offers.editions(session)
-    form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""))
+    secret = settings().secret_key
+    form, attempt = make_form(editions, typed), attempt_of(typed.get("attempt", ""), secret, at)
+    ours = form_marks.was_opened(attempt, secret, at)
     try:
-        transact(session, lambda s: throttle.pace(s, f"library:{visitor}", POSTS_AT_ONCE, POST_EVERY, at))
+        was_opened = transact(session, take_turn, visitor, attempt if ours else "", at)
         if typed.get(TRAP):
             return redirect(url_for("storefront.library_page", token=NOWHERE), 303)
         file, refused = take_file(session)
         if not form.validate() or refused:
-            return render(form, offers.editions(session), attempt, 400, file=file, refused=refused)
+            return render(form, offers.editions(session), attempt, 400, file=waiting(file), refused=refused)
         enquiry, market, confirmed_only = form.enquiry(attempt), g.market, settings().production
-        key = ""
-        if file is not None:
-            enquiry, key = replace(enquiry, file_digest=file.digest), file.key
+        key = found.key if (found := waiting(file)) else ""
+        # A file that is a ticket's already came with this very form, sent twice, or is no business of this one.
+        tries = [replace(enquiry, file_digest=file.digest)] if file is not None else []
+        tries += [] if key else [enquiry]
         reader = hashlib.sha256(enquiry.email.casefold().encode()).hexdigest()
 
         def work(s: Session) -> str:
-            known = routing.known(s, enquiry)
+            known = next((order for each in tries if (order := routing.known(s, each))), None)
             if known is None:
-                throttle.spend(s, "library:all", ORDERS_TOGETHER, WINDOW, at)
+                throttle.spend(s, f"library:all:{'opened' if was_opened else ''}", ORDERS_TOGETHER, WINDOW, at)
                 throttle.spend(s, f"library:to:{reader}", LETTERS_TO_ONE, WINDOW, at)
-                known = routing.place(s, enquiry, market, at, confirmed_only=confirmed_only, file_key=key)
+                new = tries[-1]
+                known = routing.place(s, new, market, at, confirmed_only=confirmed_only, file_key=key)
             return known.token
 
         token = transact(session, work)
@@ -133,11 +143,33 @@ def take_enquiry() -> Answer:
     return redirect(url_for("storefront.library_page", token=token), 303)
 
 
+def take_turn(session: Session, visitor: str, opened: str, at: datetime) -> bool:
+    """Let a post through in its queue: one for forms that were opened here, another for whatever else an address sends.
+
+    ``opened`` is the mark of such a form, which stands for so many posts and no more. Raises ``TooMany``; answers
+    whether it was the queue of opened forms.
+    """
+    queue = f"library:{visitor}"
+    if opened:
+        try:
+            throttle.spend(session, f"library:form:{opened}", POSTS_OF_A_FORM, WINDOW, at)
+            queue = f"library:opened:{visitor}"
+        except TooMany:
+            pass  # it waits with the others
+    throttle.pace(session, queue, POSTS_AT_ONCE, POST_EVERY, at)
+    return queue != f"library:{visitor}"
+
+
 def take_file(session: Session) -> tuple[LibraryFile | None, str]:
-    """The purchase order that was sent now, or with this form before; and why one was not taken."""
+    """The purchase order that was sent now, or with this form before; and why one was not taken.
+
+    One that came before may have become a ticket's: that of this form, where it is sent twice.
+    """
     sent, at = request.files.get(FILE), now()
     if sent is None or not sent.filename:
-        return kept_file(session), ""
+        before = request.form.get(KEPT, "")
+        known = files.kept(session, before)
+        return known, "gone" if before and known is None else ""
     name, body = sent.filename, sent.read(files.MOST_BYTES + 1)
     sent.close()  # what is large lies in a file of the system's
     try:
@@ -147,6 +179,11 @@ def take_file(session: Session) -> tuple[LibraryFile | None, str]:
     except NotTaken as error:
         return None, error.reason
     return files.unattached(session, key), ""
+
+
+def waiting(file: LibraryFile | None) -> LibraryFile | None:
+    """The file, unless it is a ticket's already."""
+    return file if file is not None and file.library_order_id is None else None
 
 
 def kept_file(session: Session) -> LibraryFile | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import email_validator
@@ -17,6 +16,7 @@ from shop.libraries.models import Request
 from shop.libraries.routing import Enquiry
 from shop.markets import COUNTRIES
 from shop.money import Currency
+from shop.storefront import form_marks
 from shop.storefront.order_form import ATTEMPT, once, one_line, several_lines
 
 MOST_COPIES = 500
@@ -148,6 +148,6 @@ class LibraryForm(Form):
         )
 
 
-def attempt_of(typed: str) -> str:
+def attempt_of(typed: str, secret: str, now: datetime) -> str:
     """The form's random mark, or a fresh one for a form that came without."""
-    return typed if ATTEMPT.fullmatch(typed) else secrets.token_urlsafe(24)
+    return typed if ATTEMPT.fullmatch(typed) else form_marks.fresh(secret, now)

@@ -85,7 +85,7 @@ def _sender() -> onix.Sender:
 
 
 def page_address(edition: Description) -> str:
-    """The edition's page for readers of its own language: the address that citations give."""
+    """The edition's page for readers of its own language."""
     market = MARKETS[GENERIC.get(edition.language, DEFAULT.slug)]
     return settings().shop_url + url_for("storefront.edition", slug=edition.slug, market=market)
 
@@ -106,18 +106,9 @@ FORMS = {
         "application/marcxml+xml", lambda title, each: marc.marcxml(title, each, _agency(), _days(each))
     ),
     "onix": Form("application/xml", lambda title, each: _onix(title, [each])),
-    "bib": Form(
-        "application/x-bibtex; charset=utf-8",
-        lambda title, each: exchange.bibtex(title, each, page_address(each)),
-    ),
-    "ris": Form(
-        "application/x-research-info-systems; charset=utf-8",
-        lambda title, each: exchange.ris(each, page_address(each)),
-    ),
-    "csl.json": Form(
-        "application/vnd.citationstyles.csl+json",
-        lambda title, each: exchange.csl(title, each, page_address(each)),
-    ),
+    "bib": Form("application/x-bibtex; charset=utf-8", exchange.bibtex),
+    "ris": Form("application/x-research-info-systems; charset=utf-8", lambda _title, each: exchange.ris(each)),
+    "csl.json": Form("application/vnd.citationstyles.csl+json", exchange.csl),
 }
 
 
