@@ -247,7 +247,7 @@ def test_when_the_payment_service_is_away_the_order_is_kept(
     assert answer.status_code == 503
     [order] = session.scalars(select(Order))
     assert f"/ru-gb/orders/{order.token}" in answer.page.links()
-    assert "Деньги не списаны" in answer.page.text
+    assert "Деньги не\u00a0списаны" in answer.page.text
     again = client.submit(answer.page.forms()[0])
     assert again.status_code == 303
     assert again.headers["Location"].startswith("https://pay.example/")
