@@ -250,7 +250,7 @@ def test_what_nobody_has_confirmed_is_not_claimed_in_production(
         for slug, claimed in claims.items():
             text = reader.get(pages[slug]).page.text
             assert [each for each in claimed if each in text] == []
-            assert "Bibliographic facts" in text
+            assert "Bibliographic details" in text
 
 
 def test_the_delivery_page_lists_every_zone(client: Client, catalogue: Catalogue) -> None:

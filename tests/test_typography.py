@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shop.content.rendering import to_html
-from shop.content.typography import set_html, set_phrase, set_text
+from shop.content.typography import keep_together, set_html, set_phrase, set_text
 from tests.test_words import faults, shipped
 
 N = "\u00a0"
@@ -55,6 +55,21 @@ def test_russian_is_set_as_a_russian_typesetter_would(typed: str, set_: str) -> 
 )
 def test_english_is_set_as_an_english_typesetter_would(typed: str, set_: str) -> None:
     assert set_text(typed, "en") == set_
+
+
+@pytest.mark.parametrize(
+    ("translated", "kept"),
+    [
+        ("Письмо на английском, файлы для скачивания", f"Письмо на{N}английском, файлы для{N}скачивания"),
+        ("%(num)d рабочий день - %(name)s", f"%(num)d{N}рабочий день{N}— %(name)s"),
+        ('см. <a href="%(to)s">в письме</a> о нём', f'см. <a href="%(to)s">в{N}письме</a> о{N}нём'),
+        ("[к нам](от a до b) и {name} - да", f"[к{N}нам](от a до b) и{N}{{name}}{N}— да"),
+    ],
+)
+def test_a_translation_gets_spaces_that_keep_and_its_placeholders_stay(translated: str, kept: str) -> None:
+    assert keep_together(translated, "ru") == kept
+    assert keep_together(kept, "ru") == kept
+    assert keep_together(translated, "en-x") == translated
 
 
 def test_phrases_in_the_other_alphabet_say_their_language() -> None:

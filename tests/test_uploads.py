@@ -463,7 +463,7 @@ def test_a_refusal_speaks_russian_to_a_russian(client: Client, session: Session,
     form = client.get("/admin/sign-in").page.form("password")
     client.submit(form, email="vera@longlane.example", password="correct horse battery staple")
     page = f"{write(client, 'street', 'photo')}/files/all"
-    assert "Такое изображение магазин не принимает." in send(client, page, SVG, **WORDS).page.text
+    assert "Такое изображение магазин не\u00a0принимает." in send(client, page, SVG, **WORDS).page.text
 
 
 def test_a_body_too_long_for_any_file_is_refused_and_other_forms_take_no_more_than_before(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from babel.messages.pofile import read_po
+from babel.messages.mofile import read_mo
 from flask import Flask
 from sqlalchemy.orm import Session
 
@@ -56,9 +56,9 @@ def faults(text: str, language: str) -> list[str]:
 
 
 def translated() -> Iterator[tuple[str, str]]:
-    """(language, text) of every text of the project."""
-    with (ROOT / "translations" / "ru" / "LC_MESSAGES" / "messages.po").open("rb") as source:
-        for message in read_po(source, locale="ru"):
+    """(language, text) of every text of the project, as it is compiled."""
+    with (ROOT / "translations" / "ru" / "LC_MESSAGES" / "messages.mo").open("rb") as compiled:
+        for message in read_mo(compiled):
             if message.id:
                 yield from (("en", text) for text in _forms(message.id))
                 yield from (("ru", text) for text in _forms(message.string))

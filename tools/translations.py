@@ -18,11 +18,15 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from shop.content import typography
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "translations"
 TEMPLATE = FOLDER / "messages.pot"
 KEYWORDS = ("lazy_gettext", "_l", "_n:1,2")
 PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|\{(\w*)\}")
+SETTING = (Path(__file__), Path(typography.__file__))
+"""What a compiled catalogue is made with, besides its source."""
 DATED = re.compile(r'^"(POT-Creation-Date|PO-Revision-Date): .*\n', re.MULTILINE)
 
 
@@ -40,14 +44,25 @@ def compile_stale(folder: Path = FOLDER) -> list[Path]:
     written = []
     for source in sorted(folder.glob("*/LC_MESSAGES/*.po")):
         compiled = source.with_suffix(".mo")
-        if compiled.exists() and compiled.stat().st_mtime_ns > source.stat().st_mtime_ns:
+        newest = max(each.stat().st_mtime_ns for each in (source, *SETTING))
+        if compiled.exists() and compiled.stat().st_mtime_ns > newest:
             continue
         draft = compiled.with_suffix(f".mo.{os.getpid()}")
         with draft.open("wb") as output:
-            write_mo(output, _read(source))
+            write_mo(output, _set(_read(source)))
         draft.replace(compiled)
         written.append(compiled)
     return written
+
+
+def _set(catalogue: Catalog) -> Catalog:
+    """A catalogue whose lines end where a typesetter would let them, so that no translator need think of it."""
+    language = catalogue.locale.language if catalogue.locale else ""
+    for message in catalogue:
+        if message.id:
+            forms = tuple(typography.keep_together(each, language) for each in _forms(message.string))
+            message.string = forms if isinstance(message.id, tuple | list) else forms[0]
+    return catalogue
 
 
 def problems(folder: Path = FOLDER) -> Iterator[str]:

@@ -15,14 +15,14 @@ NBSP = "\u00a0"
 OPENING = {"en": {"", *" \t\n([{“‘—–-/", NBSP}, "ru": {"", *" \t\n([{«„—–-/", NBSP}}
 QUOTES = {"en": ("“”", "‘’"), "ru": ("«»", "„“")}
 CYRILLIC = "А-Яа-яЁё"
-SHORT = "(?i:[авикосуюя]|во|да|до|за|из|ко|на|не|ни|но|об|от|по|со)"
+SHORT = "(?i:[авикосуюя]|во|да|до|за|из|ко|на|не|ни|но|об|от|по|со|без|для|над|под|при)"
 """Words that do not end a line: prepositions, conjunctions, «не» and «ни»."""
 MONTHS = {
     "en": "January|February|March|April|May|June|July|August|September|October|November|December",
     "ru": "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря",
 }
 UNITS = {
-    "en": r"(?:g|kg|mm|cm|m|km|pp?|pages?|copies|days?|months?|years?|per cent|million|thousand)\b",
+    "en": r"(?:g|kg|mm|cm|m|km|pp?|pages?|copies|(?:working )?days?|months?|years?|per cent|million|thousand)\b",
     "ru": (
         r"(?:(?:г|гг|кг|мм|см|км|с|стр|руб|коп|тыс|млн|млрд)\b|[%£$€₽]|год|лет\b|век|месяц|недел|дн|день|час|минут|"
         r"рабоч|тысяч|миллион|страниц|экземпляр|процент)"
@@ -44,6 +44,8 @@ BOTH = _rules(
     (r"(?<!\w)([A-ZА-ЯЁ]\.) ?(?=[A-ZА-ЯЁ]\. ?[A-ZА-ЯЁ])", f"\\1{NBSP}"),
     (r"(?<!\w)([A-ZА-ЯЁ]\.) (?=[A-ZА-ЯЁ])", f"\\1{NBSP}"),
     (r"\bISBN (?=\d)", f"ISBN{NBSP}"),
+    # The number of a house, a volume, a page keeps to the name after it.
+    (r"(?<![\w.,:–-])(\d{1,3}) (?=[A-ZА-ЯЁ][a-zа-яё])", f"\\1{NBSP}"),
 )
 SET: dict[str, list[Rule]] = {
     "en": [
@@ -86,6 +88,9 @@ OURS = frozenset({"ISBN", "RR", "PDF", "EPUB", "MARC"})
 """Letters that both languages read in their own way."""
 LETTERS = re.compile(r"[^\W\d_]+")
 TOKEN = re.compile(r"(<[^>]*>)")
+HELD = re.compile(r"(<[^>]*>|\]\([^)]*\)|%\(\w+\)[sd]|\{\w*\})")
+"""What is not a text's own words: tags, where a link leads, placeholders."""
+ANYTHING, WHOLE = 0xE000, 0xE800  # private letters that stand for what is held; the second kind for whole numbers
 NAME = re.compile(r"</?([a-z0-9]+)")
 LANG = re.compile(r'\slang="([^"]*)"')
 INLINE = frozenset({"a", "abbr", "cite", "em", "i", "span", "strong", "time", "code"})
@@ -125,6 +130,21 @@ class _Quotes:
 def set_text(text: str, language: str) -> str:
     """A line of plain text as its language is printed; other languages than ours stay as they are."""
     return _set(text, language, _Quotes()) if language in SET else text
+
+
+def keep_together(text: str, language: str) -> str:
+    """A translated text, placeholders and all, with its dashes and the spaces that keep; other languages than ours
+    stay as they are. Quotation marks are up to the translator."""
+    if language not in SET:
+        return text
+    parts = HELD.split(text)
+    marks = [chr((WHOLE if part.endswith(")d") else ANYTHING) + place) for place, part in enumerate(parts[1::2])]
+    marked = "".join(part + mark for part, mark in zip(parts[::2], [*marks, ""], strict=True))
+    for pattern, with_ in SET[language]:
+        marked = pattern.sub(with_, marked)
+    marked = re.sub(f"(?<=[{chr(WHOLE)}-\uf8ff]) (?={UNITS[language]})", NBSP, marked)
+    held = dict(zip(marks, parts[1::2], strict=True))
+    return "".join(held.get(letter, letter) for letter in marked)
 
 
 def set_phrase(text: str, language: str) -> str:

@@ -143,7 +143,7 @@ class Renderer:
             money=lambda fact: write_money(Money(fact["amount"], Currency(fact["currency"])), locale),
             number=lambda number: write_number(number, locale),
             day=lambda told: write_date(_day(told), locale),
-            moment=lambda instant: write_moment(datetime.fromisoformat(instant), locale),
+            moment=lambda instant, form="medium": write_moment(datetime.fromisoformat(instant), locale, form),
             country=lambda code: country_name(code, locale),
             isbn=isbn.format,
             unbroken=lambda told: Markup(unbroken(str(escape(told)))),  # noqa: S704 - escaped

@@ -118,8 +118,8 @@ def clock_time(value: datetime) -> str:
     return markets.write_time(value, locale())
 
 
-def moment(value: datetime) -> str:
-    return markets.write_moment(value, locale())
+def moment(value: datetime, form: str = "medium") -> str:
+    return markets.write_moment(value, locale(), form)
 
 
 def country(code: str) -> str:
@@ -187,8 +187,9 @@ def unbroken(text: object, *, years: bool = False) -> Markup:
 
 
 def address(url: str) -> Markup:
-    """A web address to be read, where a line may end after each stroke."""
-    return Markup("/<wbr>").join(url.split("/"))
+    """A web address to be read, where a line may end after each stroke of its path."""
+    scheme, between, path = url.partition("://")
+    return escape(scheme + between) + Markup("/<wbr>").join(path.split("/"))
 
 
 def language_name(code: str) -> str:

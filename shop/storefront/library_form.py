@@ -21,6 +21,8 @@ from shop.storefront.order_form import ATTEMPT, once, one_line, several_lines
 
 MOST_COPIES = 500
 NEEDED = _l("Please fill this in.")
+NO_EDITION = _l("Please choose an edition.")
+NO_REQUEST = _l("Please choose what you would like.")
 TOO_LONG = _l("At most %(max)d characters, please.")
 
 REQUESTS: dict[Request, LazyString] = {
@@ -44,15 +46,15 @@ def is_email(_form: Form, field: Field) -> None:
         raise ValidationError(gettext("That is not an e-mail address we can write to.")) from error
 
 
-def line(label: LazyString, longest: int, *checks: Any, needed: bool = False) -> StringField:
-    """A field of one line."""
-    first = [DataRequired(NEEDED)] if needed else []
+def line(label: LazyString, longest: int, *checks: Any, needed: LazyString | None = None) -> StringField:
+    """A field of one line; ``needed`` is what is said where it is left empty, if it may not be."""
+    first = [DataRequired(needed)] if needed else []
     return StringField(label, [once, *first, Length(max=longest, message=TOO_LONG), *checks], filters=[one_line])
 
 
-def text(label: LazyString, longest: int, *, needed: bool = False) -> TextAreaField:
-    """A field of several lines."""
-    first = [DataRequired(NEEDED)] if needed else []
+def text(label: LazyString, longest: int, *, needed: LazyString | None = None) -> TextAreaField:
+    """A field of several lines; ``needed`` is what is said where it is left empty, if it may not be."""
+    first = [DataRequired(needed)] if needed else []
     return TextAreaField(label, [once, *first, Length(max=longest, message=TOO_LONG)], filters=[several_lines])
 
 
@@ -62,18 +64,18 @@ class LibraryForm(Form):
     ``editions`` are the slugs that may be chosen, ``today`` the shop's day.
     """
 
-    edition = line(_l("Edition"), 40, needed=True)
-    quantity = line(_l("Number of copies"), 9, needed=True)
-    request = line(_l("What would you like?"), 40, needed=True)
+    edition = line(_l("Edition"), 40, needed=NO_EDITION)
+    quantity = line(_l("Number of copies"), 9, needed=NEEDED)
+    request = line(_l("What would you like?"), 40, needed=NO_REQUEST)
     deadline = line(_l("Needed by"), 10)
     marc_wanted = BooleanField(_l("Please send a MARC record as well"))
-    institution = line(_l("Institution"), 200, needed=True)
+    institution = line(_l("Institution"), 200, needed=NEEDED)
     department = line(_l("Library or department"), 200)
-    contact_name = line(_l("Your name"), 200, needed=True)
-    email = line(_l("Work e-mail"), 254, is_email, needed=True)
+    contact_name = line(_l("Your name"), 200, needed=NEEDED)
+    email = line(_l("Work e-mail"), 254, is_email, needed=NEEDED)
     phone = line(_l("Telephone"), 60)
-    delivery_address = text(_l("Delivery address"), 600, needed=True)
-    country = line(_l("Country"), 2, needed=True)
+    delivery_address = text(_l("Delivery address"), 600, needed=NEEDED)
+    country = line(_l("Country"), 2, needed=NEEDED)
     invoice_address = text(_l("Invoice address"), 600)
     invoice_email = line(_l("E-mail for the invoice"), 254, is_email)
     purchase_order = line(_l("Purchase order number"), 60)
@@ -97,7 +99,7 @@ class LibraryForm(Form):
 
     def validate_edition(self, field: Field) -> None:
         if field.data not in self.editions:
-            raise ValidationError(gettext("Please choose an edition."))
+            raise ValidationError(str(NO_EDITION))
 
     def validate_quantity(self, field: Field) -> None:
         typed = field.data or ""
@@ -110,7 +112,7 @@ class LibraryForm(Form):
 
     def validate_request(self, field: Field) -> None:
         if field.data not in list(Request):
-            raise ValidationError(gettext("Please choose what you would like."))
+            raise ValidationError(str(NO_REQUEST))
 
     def validate_country(self, field: Field) -> None:
         if field.data not in COUNTRIES:

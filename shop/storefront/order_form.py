@@ -162,14 +162,16 @@ class Typed:
         return found
 
 
-def read(editions: Sequence[Edition], given: MultiDict[str, str], market: Market, *, posted: bool) -> Typed:
-    """Make the form from a query or a post; what an address leaves out is the market's usual."""
+def read(
+    editions: Sequence[Edition], given: MultiDict[str, str], market: Market, *, posted: bool, usual: str = ""
+) -> Typed:
+    """Make the form from a query or a post; what an address leaves out is the market's usual: one copy of the edition
+    ``usual`` to the region's home country."""
     fields: MultiDict[str, str] = MultiDict(given)
     slugs = [each.slug for each in editions]
     if not posted:
         if not any(slug in fields for slug in slugs):
-            own = next((each.slug for each in editions if each.language == market.language), None)
-            fields[own or (slugs[0] if slugs else "")] = "1"
+            fields[usual] = "1"
         fields.setdefault("country", market.region.home)
     names = [(each.text_in(market.language), each) for each in editions]
     form = _form_class(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -77,7 +78,7 @@ def show_form() -> Answer:
     editions = offers.editions(session)
     if order_form.bracketed(request.args, editions):
         abort(400)
-    typed = order_form.read(editions, request.args, g.market, posted=False)
+    typed = order_form.read(editions, request.args, g.market, posted=False, usual=usual_edition(session, editions))
     view = View(typed, closed=sales_closed(session) or not editions)
     view.problems = typed.problems() if editions else []
     if editions and not view.problems:
@@ -91,6 +92,18 @@ def show_form() -> Answer:
     if typed.shown and typed.shown.currency is not g.market.currency:
         view.old_total = typed.shown
     return render(session, editions, view, 400 if view.problems else 200)
+
+
+def usual_edition(session: Session, editions: Sequence[Edition]) -> str:
+    """What a reader who has named no edition is offered: one that can be ordered, if there is one, and his own
+    language's rather than another's."""
+    kept_back = claims.withheld(session)
+
+    def rank(edition: Edition) -> tuple[bool, bool]:
+        orderable = claims.availability(session, edition, kept_back).orderable
+        return not orderable, edition.language != g.market.language
+
+    return min(editions, key=rank).slug if editions else ""
 
 
 def take_order() -> Answer:

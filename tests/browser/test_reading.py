@@ -63,6 +63,27 @@ def test_nothing_stands_in_the_way_of_a_screen_reader(
     assert strangers == []
 
 
+@pytest.mark.parametrize("market", ["en-gb", "ru-us"])
+def test_all_that_is_read_is_drawn_in_literata(desk: Page, live_shop: LiveShop, market: str):
+    for path in ("", "books/russian", "delivery", "order?paperback=1&country=GB"):
+        desk.goto(f"{live_shop.url}/{market}/{path}")
+        desk.evaluate("document.fonts.ready.then(() => null)")
+        assert drawn_in(desk) == {"Literata"}, path
+
+
+def drawn_in(page: Page) -> set[str]:
+    """The fonts that the browser has really taken for what stands on a page."""
+    session = page.context.new_cdp_session(page)
+    for domain in ("DOM", "CSS"):
+        session.send(f"{domain}.enable")
+    root = session.send("DOM.getDocument")["root"]["nodeId"]
+    # Hidden words may be in any, and a field's own parts belong to the browser.
+    read = "h1, h2, h3, p, li, dt, dd, td, th, label, legend, .button, .wordmark span"
+    nodes = session.send("DOM.querySelectorAll", {"nodeId": root, "selector": read})["nodeIds"]
+    told = (session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"] for node in nodes)
+    return {font["familyName"] for fonts in told for font in fonts}
+
+
 def test_pages_fit_a_phone(phone: Page, live_shop: LiveShop):
     for path in PAGES:
         phone.goto(live_shop.url + path)
