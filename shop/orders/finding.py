@@ -27,7 +27,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from shop.database import by_one_process
 from shop.markets import MARKETS, day_begins
@@ -65,6 +65,9 @@ TO_POST = and_(
     ~Order.refunding,
 )
 """The same as ``Order.may_be_posted``."""
+
+ORDERS = select(Order).options(joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at))
+"""Orders with as much of their buyers as a list shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +299,10 @@ def _page(session: Session, ways: Ways, before: Key | None, after: Key | None) -
             key = tuple_(Order.placed_at, Order.id)
             limit = key < _literally(end) if after is not None else key > _literally(end)
             within = within._replace(ids=within.ids.where(limit))
-        rows, more = page(session, select(Order), within, before=before, after=after)
+        rows, more = page(session, ORDERS, within, before=before, after=after)
         if more or end is None:
             return rows, more
-    return page(session, select(Order), ways.fetch, before=before, after=after)
+    return page(session, ORDERS, ways.fetch, before=before, after=after)
 
 
 def _end_of_window(session: Session, window: int, before: Key | None, after: Key | None) -> Key | None:

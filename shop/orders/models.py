@@ -138,8 +138,8 @@ class Order(Base):
     @property
     def is_partly_posted(self) -> bool:
         """Some copies have left the house, others have not."""
-        posted = any(line.posted for line in self.lines)
-        return self.fulfilment_state is FulfilmentState.TO_POST and posted and bool(self.copies)
+        to_post = self.fulfilment_state is FulfilmentState.TO_POST
+        return to_post and any(line.posted for line in self.lines) and bool(self.copies)
 
     @property
     def may_be_posted(self) -> bool:
