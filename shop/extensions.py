@@ -75,7 +75,7 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
 
-class Texts(Domain):
+class Texts(Domain):  # type: ignore[misc]  # Flask-Babel has no types
     """Translations kept by locale; Flask-Babel would put the locale's name together anew for each of a page's texts."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Texts(Domain):
         return found
 
 
-class Languages(Babel):
+class Languages(Babel):  # type: ignore[misc]
     """Flask-Babel with these texts."""
 
     @cached_property

@@ -66,7 +66,8 @@ TO_POST = and_(
 )
 """The same as ``Order.may_be_posted``."""
 
-ORDERS = select(Order).options(joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at))
+NAMED = joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at)
+ORDERS = select(Order).options(NAMED)
 """Orders with as much of their buyers as a list shows."""
 
 
@@ -347,8 +348,16 @@ def orders(session: Session, wanted: Wanted, before: int | None = None, after: i
 
 
 def countries(session: Session) -> list[str]:
-    """Every country that something was ordered to, found by leaps through the index."""
+    """Every country that something was ordered to."""
+    return list(session.scalars(COUNTRIES))
+
+
+def _leaps() -> Select[str]:
+    """Each country once, the next found by a leap through the index."""
     first = select(func.min(Order.country).label("country")).cte("leaps", recursive=True)
     later = select(func.min(Order.country)).where(Order.country > first.c.country).scalar_subquery()
     leaps = first.union_all(select(later).where(first.c.country.is_not(None)))
-    return list(session.scalars(select(leaps.c.country).where(leaps.c.country.is_not(None))))
+    return select(leaps.c.country).where(leaps.c.country.is_not(None))
+
+
+COUNTRIES = _leaps()
