@@ -40,8 +40,9 @@ from shop.orders.terms import OrderTerm
 PER_PAGE = 50
 COUNTED = 10_000
 """Sets larger than this are not counted further."""
-STEPS = 3
-"""So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched."""
+STEPS = 0.5
+"""So many orders should be walked past, each asked whether it belongs, rather than one of a set fetched: both take the
+same time, but a word often stands in name and e-mail, and its orders are half as many as its terms."""
 WIDER = 3
 """A set up to so many times as large is read whole rather than asked for each order of another one."""
 SPREAD = 5
@@ -194,16 +195,19 @@ def _of_others(wanted: Wanted) -> list[Among]:
 def _begins(word: str) -> Among:
     """Orders with a term that begins with a word, as it was typed or squeezed."""
     terms = aliased(OrderTerm)  # in one statement there may be several words
-    ranges = or_(
-        *(
-            and_(terms.term >= beginning, terms.term < beginning + LAST)
-            for beginning in dict.fromkeys((word, _code(word)))
-        )
-    )
-    return Among(
-        select(terms.order_id).where(ranges),
-        lambda order: exists(select(terms.order_id).where(terms.order_id == order, ranges).offset(0)),
-    )
+    beginnings = list(dict.fromkeys((word, _code(word))))
+    ranges = or_(*(and_(terms.term >= each, terms.term < each + LAST) for each in beginnings))
+
+    def belongs(order: Any) -> ColumnElement[bool]:
+        """The first of the order's terms from a word on begins with it.
+
+        Asked with both ends of the range, PostgreSQL may read all that begins with the word for each order: it guesses
+        that this is but one row, and then prefers the smaller index.
+        """
+        of_order = select(terms.term).where(terms.order_id == order).order_by(terms.term).limit(1)
+        return or_(*(of_order.where(terms.term >= each).scalar_subquery() < each + LAST for each in beginnings))
+
+    return Among(select(terms.order_id).where(ranges), belongs)
 
 
 def _code(word: str) -> str:
