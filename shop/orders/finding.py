@@ -234,8 +234,9 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     smallest = min(range(len(sets)), key=sizes.__getitem__)
     if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
         return Ways(walk)
-    ids = sets[smallest].ids
-    order_id = ids.selected_columns[0]
+    # Each order once: several of its words may begin alike, and it need not be asked twice.
+    once = sets[smallest].ids.distinct().subquery()
+    order_id = once.c[0]
     # Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess that there is but one row.
     wide = min(COUNTED, WIDER * sizes[smallest])
     others = [
@@ -243,8 +244,9 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
         for place, each in enumerate(sets)
         if place != smallest
     ]
+    ids = select(order_id).where(*others)
     # The OFFSET 0 keeps PostgreSQL from walking the list all the same.
-    chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids.where(*others))).offset(0).subquery()
+    chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids)).offset(0).subquery()
     fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
     if sizes[smallest] < COUNTED and sizes[smallest] * STEPS <= walked:
         return Ways(fetch)
