@@ -238,6 +238,17 @@ def test_filters_that_contradict_each_other_are_decided_without_looking_at_an_or
     assert [step for step in plan if "COVERING INDEX ix_order_" in step] == plan
 
 
+@pytest.mark.parametrize("word", ["london", "lon", "a", "rr-", "rr1", "example", "вера", "zzz", "lond0n", "gb"])
+def test_an_order_asked_for_a_word_says_the_same_as_the_words_index(
+    session: Session, catalogue: Catalogue, word: str
+):
+    making.make(session, 150, "asked", NOW)
+    begins = finding._begins(word)
+    listed = set(session.scalars(begins.ids))
+    assert set(session.scalars(select(Order.id).where(begins.belongs(Order.id)))) == listed
+    assert len(listed) < 150 or word in ("a", "rr-", "example")
+
+
 def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
     making.make(session, 120, "pages", NOW)
     numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))

@@ -244,10 +244,10 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
         for place, each in enumerate(sets)
         if place != smallest
     ]
-    ids = select(order_id).where(*others)
-    # The OFFSET 0 keeps PostgreSQL from walking the list all the same.
-    chosen = select(Order.id, Order.placed_at).where(*asked, Order.id.in_(ids)).offset(0).subquery()
-    fetch = Listing(select(chosen.c.id), chosen.c.placed_at, chosen.c.id)
+    # Asked for one order after the other: PostgreSQL would join them, and may read the whole list for that.
+    placed_at = select(Order.placed_at).where(Order.id == order_id, *asked).scalar_subquery()
+    chosen = select(order_id.label("id"), placed_at.label("placed_at")).where(*others).offset(0).subquery()
+    fetch = Listing(select(chosen.c.id).where(chosen.c.placed_at.is_not(None)), chosen.c.placed_at, chosen.c.id)
     if sizes[smallest] < COUNTED and sizes[smallest] * STEPS <= walked:
         return Ways(fetch)
     return Ways(fetch, walk, min(max(SHORT_WALK, int(SPREAD * walked)), LONG_WALK))
