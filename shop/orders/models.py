@@ -138,8 +138,8 @@ class Order(Base):
     @property
     def is_partly_posted(self) -> bool:
         """Some copies have left the house, others have not."""
-        to_post = self.fulfilment_state is FulfilmentState.TO_POST
-        return to_post and any(line.posted for line in self.lines) and bool(self.copies)
+        posted = any(line.posted for line in self.lines)
+        return self.fulfilment_state is FulfilmentState.TO_POST and posted and bool(self.copies)
 
     @property
     def may_be_posted(self) -> bool:
@@ -392,7 +392,8 @@ class TimelineEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """JSON; ``personal`` in it maps the names of personal values to their digests."""
     digest: Mapped[str] = mapped_column(String(64))
-    personal: Mapped[list[PersonalValue]] = relationship(order_by="PersonalValue.field", lazy="selectin")
+    personal: Mapped[list[PersonalValue]] = relationship(order_by="PersonalValue.field", lazy="joined")
+    """Not asked for by pairs of order and number, for which SQLite would read the whole table."""
 
     @property
     def told(self) -> dict[str, Any]:
