@@ -28,7 +28,6 @@ from shop.orders.lifecycle import FulfilmentState, PaymentState
 
 PERSONAL = "personal"
 """The name in an entry's details under which digests of personal values stand."""
-
 LISTED = ("placed_at", "id")
 
 
