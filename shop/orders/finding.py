@@ -92,8 +92,8 @@ class Wanted:
 class Among(NamedTuple):
     """A set of orders: the statement that lists their ids, and the condition that one with a given id belongs.
 
-    The condition holds an OFFSET 0, so that PostgreSQL asks it of one order after the other (nothing else makes a join
-    of it): its own choice comes from guesses at how much two sets have in common, and they are often far off.
+    PostgreSQL can make no join of the condition and asks it of one order after the other (an EXISTS holds an OFFSET 0
+    for that): its own choice comes from guesses at how much two sets have in common, and they are often far off.
     """
 
     ids: Select[int]
