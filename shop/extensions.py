@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
+from gettext import NullTranslations
 from typing import cast
 
 from babel import Locale
 from flask import Flask, Request, current_app, g, has_request_context
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_babel import Babel
+from flask_babel import Babel, Domain, get_locale
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
@@ -74,8 +75,31 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
 
+class Texts(Domain):  # type: ignore[misc]  # Flask-Babel has no types
+    """Translations kept by locale; Flask-Babel would put the locale's name together anew for each of a page's texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Locale | None, NullTranslations] = {}
+
+    def get_translations(self) -> NullTranslations:
+        here = get_locale()
+        found = self._known.get(here)
+        if found is None:
+            found = self._known[here] = super().get_translations()
+        return found
+
+
+class Languages(Babel):  # type: ignore[misc]
+    """Flask-Babel with these texts."""
+
+    @cached_property
+    def domain_instance(self) -> Texts:
+        return Texts()
+
+
 db = SQLAlchemy(model_class=Base)
-babel = Babel()
+babel = Languages()
 csrf = CSRFProtect()
 
 

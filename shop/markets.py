@@ -157,8 +157,11 @@ def days_off(written: str) -> frozenset[date]:
 
 def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
     """A day in words; an instant is first brought to the shop's own time zone."""
-    if isinstance(day, datetime):
-        day = day.astimezone(SHOP_ZONE).date()
+    return _write_day(day_of(day) if isinstance(day, datetime) else day, locale, form)
+
+
+@lru_cache(4096)
+def _write_day(day: date, locale: str, form: str) -> str:
     written = format_date(day, form, locale=locale)
     if locale.startswith("ru"):
         written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
@@ -169,9 +172,9 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
 
 def write_moment(moment: datetime, locale: str, form: str = "medium") -> str:
     """An instant in the shop's own time zone, to the minute; a line may end before the hour alone."""
-    short = moment.astimezone(SHOP_ZONE)
-    day = write_date(moment, locale, form).replace(" ", "\u00a0")
-    return f"{day}, {format_datetime(short, 'HH:mm', locale=locale)}"
+    there = moment.astimezone(SHOP_ZONE)
+    day = write_date(there.date(), locale, form).replace(" ", "\u00a0")
+    return f"{day}, {there:%H:%M}"
 
 
 def unbroken(html: str, *, years: bool = False) -> str:
@@ -204,10 +207,11 @@ def country_name(code: str, locale: str) -> str:
 
 def by_name(codes: Iterable[str], locale: str) -> list[tuple[str, str]]:
     """(code, name) pairs in the reader's alphabetical order (Ё beside Е, diacritics ignored)."""
+    return sorted(((code, country_name(code, locale)) for code in codes), key=lambda pair: _alphabetical(pair[1]))
 
-    def key(pair: tuple[str, str]) -> str:
-        flat = unicodedata.normalize("NFKD", pair[1].replace("Ё", "Е").replace("ё", "е"))
-        plain = "".join(c for c in flat if not unicodedata.combining(c) or c == "\u0306")
-        return unicodedata.normalize("NFC", plain).casefold()
 
-    return sorted(((code, country_name(code, locale)) for code in codes), key=key)
+@cache
+def _alphabetical(name: str) -> str:
+    flat = unicodedata.normalize("NFKD", name.replace("Ё", "Е").replace("ё", "е"))
+    plain = "".join(c for c in flat if not unicodedata.combining(c) or c == "\u0306")
+    return unicodedata.normalize("NFC", plain).casefold()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from shop.admin.charts import across, columns
@@ -81,6 +81,44 @@ def test_the_number_of_questions_does_not_depend_on_the_number_of_orders(
             counts.append(len(sent))
         asked.append(counts)
     assert asked[0] == asked[1]
+
+
+SMALL = (
+    *("desk_rules", "edition", "comparison", "trader", "postage", "unconfirmed", "admin", "stock"),
+    *("dispute", "library_order", "leaps", "anon_"),
+)
+"""Tables that stay small however long the shop sells, and what a question itself has made."""
+
+
+def test_no_page_of_the_desk_reads_a_growing_table_from_end_to_end(
+    app: Flask, desk: Client, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    if session.get_bind().dialect.name != "sqlite":
+        pytest.skip("PostgreSQL reads tables as small as these from end to end")
+    number = factories.make_paid_order(session, gateway, note="A gift").number
+    for step in (
+        "ANALYZE",
+        "DELETE FROM sqlite_stat1",
+        "ANALYZE sqlite_schema",
+    ):  # it is to know of no small tables
+        session.execute(text(step))
+    scans = set()
+    for page in (
+        "/admin/orders",
+        "/admin/orders?q=london",
+        f"/admin/orders/{number}",
+        "/admin/",
+        "/admin/reports",
+    ):
+        with counted(app) as sent:
+            desk.get(page)
+        for statement in sent:
+            if statement.startswith("SELECT"):
+                plain = [None] * statement.count("?")
+                plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(plain))
+                scans |= {(page, str(step[-1])) for step in plan if str(step[-1]).startswith("SCAN ")}
+    whole = {(page, step) for page, step in scans if "USING" not in step and "CONSTANT ROW" not in step}
+    assert {(page, step) for page, step in whole if not step.removeprefix("SCAN ").startswith(SMALL)} == set()
 
 
 def test_filters_are_links_that_keep_each_other(

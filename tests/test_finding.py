@@ -238,6 +238,34 @@ def test_filters_that_contradict_each_other_are_decided_without_looking_at_an_or
     assert [step for step in plan if "COVERING INDEX ix_order_" in step] == plan
 
 
+@pytest.mark.parametrize("word", ["london", "lon", "a", "rr-", "rr1", "example", "вера", "zzz", "lond0n", "gb"])
+def test_an_order_asked_for_a_word_says_the_same_as_the_words_index(
+    session: Session, catalogue: Catalogue, word: str
+):
+    making.make(session, 150, "asked", NOW)
+    begins = finding._begins(word)
+    listed = set(session.scalars(begins.ids))
+    assert set(session.scalars(select(Order.id).where(begins.belongs(Order.id)))) == listed
+    assert len(listed) < 150 or word in ("a", "rr-", "example")
+
+
+def test_an_order_is_asked_for_a_word_by_its_own_terms_whatever_the_database_guesses(
+    session: Session, catalogue: Catalogue
+):
+    making.make(session, 150, "guesses", NOW)
+    session.rollback()
+    walk = select(Order.id).where(finding._begins("zzz").belongs(Order.id))
+    plain = str(walk.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
+    if session.get_bind().dialect.name == "sqlite":
+        plan = [row[-1] for row in session.execute(text(f"EXPLAIN QUERY PLAN {plain}"))]
+        assert any("order_term" in step and "PRIMARY KEY (order_id=? AND term>?" in step for step in plan), plan
+        return
+    for way in ("seqscan", "bitmapscan"):  # what is quickest for a table as small as this one
+        session.execute(text(f"SET LOCAL enable_{way} = off"))
+    steps = "\n".join(session.scalars(text(f"EXPLAIN {plain}")))
+    assert "using pk_order_term" in steps, steps
+
+
 def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogue: Catalogue):
     making.make(session, 120, "pages", NOW)
     numbers = list(session.scalars(select(Order.number).order_by(Order.placed_at.desc(), Order.id.desc())))

@@ -6,8 +6,8 @@ import calendar
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, NamedTuple
+from urllib.parse import quote_plus, urlencode
 
 from flask import abort, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -63,8 +63,7 @@ FILTERS = (
 YES = "yes"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """One link of a filter."""
 
     words: str
@@ -181,15 +180,16 @@ def _day(typed: str) -> date | None:
 
 
 def _link(asked: dict[str, str]) -> str:
-    """The list with these filters. There are hundreds on a page, so it is not built by ``url_for``."""
+    """The list with these filters."""
     return f"{g.list_path}?{urlencode(asked)}" if asked else g.list_path
 
 
 def _choices(chosen: dict[str, str], name: str, options: Sequence[tuple[str, Any]]) -> list[Choice]:
+    """A link for each value of a filter; there are hundreds on a page, so what they begin with is written once."""
     others = {key: value for key, value in chosen.items() if key != name}
-    current = chosen.get(name, "")
+    current, without, beginning = chosen.get(name, ""), _link(others), _link(others | {name: ""})
     return [
-        Choice(str(text), _link(others | ({name: code} if code else {})), code == current)
+        Choice(str(text), beginning + quote_plus(code) if code else without, code == current)
         for code, text in options
     ]
 

@@ -28,7 +28,6 @@ from shop.orders.lifecycle import FulfilmentState, PaymentState
 
 PERSONAL = "personal"
 """The name in an entry's details under which digests of personal values stand."""
-
 LISTED = ("placed_at", "id")
 
 
@@ -392,7 +391,8 @@ class TimelineEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """JSON; ``personal`` in it maps the names of personal values to their digests."""
     digest: Mapped[str] = mapped_column(String(64))
-    personal: Mapped[list[PersonalValue]] = relationship(order_by="PersonalValue.field", lazy="selectin")
+    personal: Mapped[list[PersonalValue]] = relationship(order_by="PersonalValue.field", lazy="joined")
+    """Not asked for by pairs of order and number, for which SQLite would read the whole table."""
 
     @property
     def told(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shop.database import lock, transact
@@ -39,6 +39,15 @@ STATES = {
 }
 BACK = (RefundState.PENDING, RefundState.SUCCEEDED)
 """The money is on its way to the buyer."""
+UNDER_WAY = (
+    select(Payment.order_id)
+    .join(Refund, Refund.payment_id == Payment.id)
+    .where(
+        Payment.order_id.in_(bindparam("ids", expanding=True)),
+        Payment.role == PaymentRole.ORDER,
+        Refund.state == RefundState.PENDING,
+    )
+)
 LOOKS = 4
 Standing = list[tuple[Any, ...]]
 
@@ -54,9 +63,7 @@ def under_way(session: Session, orders: Iterable[Order]) -> frozenset[int]:
     ids = [each.id for each in orders if each.payment_state in (PaymentState.REFUNDED, PaymentState.PART_REFUNDED)]
     if not ids:
         return frozenset()
-    wanted = select(Payment.order_id).join(Refund, Refund.payment_id == Payment.id)
-    wanted = wanted.where(Payment.order_id.in_(ids), Payment.role == PaymentRole.ORDER)
-    found = session.scalars(wanted.where(Refund.state == RefundState.PENDING))
+    found = session.scalars(UNDER_WAY, {"ids": ids})
     return frozenset(order_id for order_id in found if order_id is not None)
 
 

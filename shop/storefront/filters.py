@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from functools import cache, lru_cache
-from gettext import NullTranslations
 from pathlib import Path
 
 from babel import Locale
 from babel.dates import format_skeleton
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g
-from flask_babel import get_locale, get_translations, gettext, ngettext
+from flask_babel import get_locale, gettext, ngettext
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup, escape
 from stdnum import isbn as isbn_numbers
@@ -22,7 +21,7 @@ from shop.catalogue import postage, shelf
 from shop.catalogue.models import Edition, PostageZone, Role
 from shop.content.rendering import inline, to_html
 from shop.content.typography import set_html, set_phrase, set_text
-from shop.extensions import db, settings
+from shop.extensions import babel, db, settings
 from shop.markets import LANGUAGES, MARKETS
 from shop.money import Currency, Money
 from shop.storefront.assets import asset
@@ -73,15 +72,8 @@ def init_app(app: Flask) -> None:
 
 
 def quick_translations(app: Flask) -> None:
-    """Templates look up a hundred texts a page: the words of a locale are found by it, not asked for each time."""
-    known: dict[Locale | None, NullTranslations] = {}
-
-    def words() -> NullTranslations:
-        here = get_locale()
-        if here not in known:
-            known[here] = get_translations()
-        return known[here]
-
+    """Templates look up a hundred texts a page: they ask the translations themselves."""
+    words = babel.domain_instance.get_translations
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
         lambda text: words().gettext(text),
         lambda one, many, n: words().ngettext(one, many, n),
@@ -93,7 +85,12 @@ def quick_translations(app: Flask) -> None:
 
 def locale() -> str:
     """The locale texts are written in now; inside ``force_locale`` the forced one."""
-    return str(get_locale() or "en_GB")
+    return _name(get_locale())
+
+
+@cache
+def _name(of: Locale | None) -> str:
+    return str(of or "en_GB")
 
 
 def money(value: Money) -> str:

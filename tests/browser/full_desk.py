@@ -15,7 +15,10 @@ from shop.catalogue.models import Unconfirmed
 from shop.content import attachments, entries
 from shop.content.models import Entry, EntryKind
 from shop.database import transact
+from shop.libraries import desk as library_desk
 from shop.libraries.models import LibraryOrder
+from shop.libraries.papers import Terms
+from shop.markets import MARKETS
 from shop.money import Currency
 from shop.orders import fulfilment, parcels, timeline
 from shop.orders.models import Order, Shipment
@@ -23,6 +26,8 @@ from shop.payments import refunds
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund
 from shop.staff import Admin, Role, people
 from shop.uploads import documents, keeping, pictures
+from shop.withdrawals import statements
+from shop.withdrawals.statements import Statement
 from tests import factories
 from tests.live_shop import LiveShop
 from tests.test_races import buy, command, order_of, order_page
@@ -31,6 +36,8 @@ from tests.test_uploads import PDF
 ACTOR = timeline.admin("Vera Keeper")
 HOUR = timedelta(hours=1)
 PEOPLE = {"en": "vera@longlane.example", "ru": "anna@longlane.example"}
+PACKERS = {"en": "pavel@longlane.example", "ru": "polina@longlane.example"}
+INVITED = "rita@longlane.example"
 ENTRY = {"day": "2026-11-01", "credit": "An author"}
 PARTS = ("title", "caption", "source", "link", "text")
 WORDS = {"alts": {"en": "A street", "ru": "Улица"}, "credits": {"en": "An archive", "ru": "Архив"}}
@@ -44,13 +51,20 @@ def furnish(shop: LiveShop) -> None:
     with shop.session() as session:
         for language, email in PEOPLE.items():
             factories.make_admin(session, email, {"en": "Vera Keeper", "ru": "Анна Хранитель"}[language], language)
-        factories.make_admin(session, "pavel@longlane.example", "Pavel Packer", role=Role.PACKER)
-        transact(session, lambda s: people.invite(s, "rita@longlane.example", "Rita", Role.READER, "en", at))
+        for language, email in PACKERS.items():
+            factories.make_admin(session, email, "Pavel Packer", language, role=Role.PACKER)
+        transact(session, lambda s: people.invite(s, INVITED, "Rita", Role.READER, "en", at))
         gone = factories.make_admin(session, "gone@longlane.example", "Gone", role=Role.READER).id
         transact(session, lambda s: people.change(s, gone, role=Role.READER, active=False, notified=False))
         _doubts_and_messages(session, at)
         _content(session, shop, at)
     _orders(shop, at)
+    _libraries(shop, at)
+    _withdrawals(shop, at)
+
+
+def _libraries(shop: LiveShop, at: datetime) -> None:
+    """One that the distributor is to answer, and one that the shop supplies, with its invoice."""
     library = {"institution": "University of Somewhere", "contact_name": "Olga", "email": "lib@uni.example"}
     for edition in ("russian", "paperback"):
         shop.submit(
@@ -65,6 +79,21 @@ def furnish(shop: LiveShop) -> None:
             payment_route="bank transfer",
             currency="GBP",
         )
+    with shop.session() as session:
+        own = session.scalars(select(LibraryOrder).order_by(LibraryOrder.id.desc())).first()
+        assert own is not None
+        order_id = own.id
+        transact(session, library_desk.accept, order_id, "PO 1", 2, ACTOR, at)
+        transact(session, library_desk.invoice, order_id, Terms(2, 2200, 350, Currency.GBP), ACTOR, at)
+
+
+def _withdrawals(shop: LiveShop, at: datetime) -> None:
+    """One that is to be dealt with, of an order that nobody knows, and one that was."""
+    with shop.session() as session:
+        for number in ("RR-00000000", "RR-00000001"):
+            said = Statement("Ada Reader", number, "ada@reader.example", "The whole order")
+            kept = transact(session, statements.keep, said, MARKETS["en-gb"], at).id
+        transact(session, statements.finish, kept, ACTOR, at)
 
 
 def _doubts_and_messages(session: Session, at: datetime) -> None:
@@ -145,7 +174,11 @@ def addresses(shop: LiveShop) -> Iterator[str]:
         *(
             "libraries/rules",
             "setup/vendor",
+            "libraries?state=unpaid",
             "withdrawals",
+            "withdrawals?state=done",
+            "withdrawals?state=all",
+            "journal?q=nobody",
             "setup/trader",
             "statements",
             "stock",
@@ -178,6 +211,8 @@ def addresses(shop: LiveShop) -> Iterator[str]:
         orphan = session.scalars(select(Payment).where(Payment.role == PaymentRole.ORPHAN)).one()
         assert payment is not None
         yield from (f"payments/{payment.id}/refund", f"payments/{orphan.id}/refund")
+        for way in ("copies&copies-1=1", "amount&sum=5", "amount&sum=much"):
+            yield f"payments/{payment.id}/refund?way={way}"
 
 
 def _telling(session: Session) -> list[Order]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
+import pyotp
 import pytest
 from flask import Flask
 from playwright.sync_api import Page
+from sqlalchemy import select
 
+from shop.database import transact
+from shop.staff import Admin, people
 from tests.browser import full_desk
 from tests.browser.axe import violations
 from tests.browser.conftest import Strangers
@@ -16,14 +23,19 @@ from tests.conftest import opened, settings_for
 from tests.factories import PASSWORD
 from tests.live_shop import LiveShop
 
-# Each language, each colours and each width once.
+# Each language, each colours and each width once; EVERY_LOOK=1 looks at all eight together, in a quarter of an hour.
 LOOKS = [("en", "dark", 320), ("ru", "light", 1280)]
+if os.environ.get("EVERY_LOOK"):
+    LOOKS = list(product(("en", "ru"), ("light", "dark"), (320, 1280)))
+looks = pytest.mark.parametrize(("language", "scheme", "width"), LOOKS)
 FILES = (
     *("export_orders", "evidence", "order_papers", "parcel_papers", "statement_file", "upload_preview"),
     *("export_libraries", "library_file", "library_paper", "library_parcel_paper", "library_vendor_paper"),
 )
 OUTSIDE = ("sign_in", "invitation")
 """Pages before the sign-in, which have a test of their own."""
+FOR_PACKERS = ("", "orders", "packing", "stock", "account")
+NOT_FOR_PACKERS = ("people", "money", "orders.csv")
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +48,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveShop]:
         running.stop()
 
 
-def sign_in(page: Page, shop: LiveShop, language: str) -> None:
+def sign_in(page: Page, shop: LiveShop, email: str) -> None:
     page.goto(f"{shop.url}/admin/sign-in")
-    page.fill("[name=email]", full_desk.PEOPLE[language])
+    page.fill("[name=email]", email)
     page.fill("[name=password]", PASSWORD)
     page.locator("main form button").first.click()
     page.wait_for_url("**/admin/")
+
+
+def look(page: Page, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
 
 
 def wrong(page: Page, where: str) -> list[str]:
@@ -52,31 +69,29 @@ def wrong(page: Page, where: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("language", "scheme", "width"), LOOKS)
+@looks
 def test_nothing_at_the_desk_stands_in_the_way_of_a_screen_reader(
     desk: Page, full: LiveShop, strangers: Strangers, language: str, scheme: str, width: int
 ) -> None:
-    sign_in(desk, full, language)
-    desk.emulate_media(color_scheme=scheme)
-    desk.set_viewport_size({"width": width, "height": 800})
+    sign_in(desk, full, full_desk.PEOPLE[language])
+    look(desk, scheme, width)
     found = []
     for path in full_desk.addresses(full):
         answer = desk.goto(f"{full.url}/admin/{path}")
         assert answer is not None
-        assert answer.status in (200, 404), (path, answer.status)
+        assert answer.status in (200, 404, 422), (path, answer.status)
         assert desk.locator("html").get_attribute("lang") == language, path
         found += wrong(desk, path)
     assert found == []
     assert strangers == []
 
 
-@pytest.mark.parametrize(("language", "scheme", "width"), LOOKS)
+@looks
 def test_forms_with_mistakes_and_previews_are_no_harder_to_read(
     desk: Page, full: LiveShop, language: str, scheme: str, width: int
 ) -> None:
-    sign_in(desk, full, language)
-    desk.emulate_media(color_scheme=scheme)
-    desk.set_viewport_size({"width": width, "height": 800})
+    sign_in(desk, full, full_desk.PEOPLE[language])
+    look(desk, scheme, width)
     found = []
     for path, fields, button in (
         ("setup/trader", {"name": "", "email": "nonsense"}, "main form button"),
@@ -89,6 +104,13 @@ def test_forms_with_mistakes_and_previews_are_no_harder_to_read(
         ("people", {"name": "", "email": "x"}, "main form:has([name=email]) button"),
         ("stock", {"counted": "x"}, "main form:has([name=counted]) button"),
         ("account/second-factor", {}, "main form button"),
+        ("account", {"old": "wrong", "new": "short"}, "main form:has([name=old]) button"),
+        ("confirm", {"password": "wrong"}, "main form button"),
+        ("packing/carrier", {"list": "RR-00000000\tRoyal Mail\tAB1"}, "main form button"),
+        ("setup/distributors/paperback", {"name": "", "email": "nonsense"}, "main form button.main"),
+        ("setup/vendor", {"iban": "GB00 1"}, "main form button"),
+        ("libraries/rules", {"remind_days": "x", "holidays": "soon"}, "main form button"),
+        ("setup/postage", {}, "main form button.main"),
     ):
         desk.goto(f"{full.url}/admin/{path}")
         for name, value in fields.items():
@@ -96,6 +118,60 @@ def test_forms_with_mistakes_and_previews_are_no_harder_to_read(
         desk.locator(button).first.click()
         desk.wait_for_load_state()
         found += wrong(desk, f"{path} {fields}")
+    assert found == []
+
+
+@looks
+def test_setting_up_a_second_factor_hinders_nobody(
+    desk: Page, full: LiveShop, language: str, scheme: str, width: int
+) -> None:
+    email = full_desk.PACKERS[language]
+    sign_in(desk, full, email)
+    look(desk, scheme, width)
+    desk.goto(f"{full.url}/admin/account/second-factor")
+    desk.locator("form[action$='/offer'] button").click()
+    found = wrong(desk, "the picture")
+    secret = pyotp.TOTP("".join(desk.locator("main p > code").inner_text().split()))
+    desk.fill("[name=code]", secret.now())
+    desk.locator("main button.main").click()
+    assert desk.locator(".codes code").count() == 10
+    found += wrong(desk, "recovery codes")
+    for path in ("account/second-factor", "account", "confirm"):
+        desk.goto(f"{full.url}/admin/{path}")
+        found += wrong(desk, path)
+    desk.goto(f"{full.url}/admin/account/second-factor")
+    desk.locator("form[action$='/remove'] button").click()  # the next look begins as this one did
+    assert found == []
+
+
+@looks
+def test_whoever_is_outside_or_may_not_do_everything_is_told_so_readably(
+    desk: Page, full: LiveShop, language: str, scheme: str, width: int
+) -> None:
+    look(desk, scheme, width)
+    desk.goto(f"{full.url}/admin/sign-in?language={language}")
+    found = wrong(desk, "sign-in")
+    desk.fill("[name=email]", "nobody@longlane.example")
+    desk.fill("[name=password]", "a guess")
+    desk.locator("main form button").click()
+    found += wrong(desk, "a guess")
+    with full.session() as session:
+        invited = select(Admin).where(Admin.email == full_desk.INVITED)
+        token = transact(session, lambda s: people.offer_link(s.scalars(invited).one(), datetime.now(UTC)))
+    desk.goto(f"{full.url}/admin/invitation/{token}?language={language}")
+    assert desk.locator("html").get_attribute("lang") == language
+    found += wrong(desk, "invitation")
+    desk.locator("main form input[type=password]").first.fill("short")
+    desk.locator("main form button").click()
+    found += wrong(desk, "a short password")
+    desk.goto(f"{full.url}/admin/invitation/{token[1:]}?language={language}")
+    found += wrong(desk, "no invitation")
+    sign_in(desk, full, full_desk.PACKERS[language])
+    for path in (*FOR_PACKERS, *NOT_FOR_PACKERS):
+        answer = desk.goto(f"{full.url}/admin/{path}")
+        assert answer is not None
+        assert answer.status == (200 if path in FOR_PACKERS else 403), (path, answer.status)
+        found += wrong(desk, f"{path} for a packer")
     assert found == []
 
 
