@@ -1,5 +1,11 @@
-"""What a web server loads: ``granian --interface wsgi wsgi:app``."""
+"""What a web server loads: ``granian --interface wsgi wsgi:app``; and ``flask``, for its commands."""
+
+from click import ClickException
 
 from shop.app import create_app
+from shop.errors import SettingsError
 
-app = create_app()
+try:
+    app = create_app()
+except SettingsError as problem:  # ``flask`` shows whoever installs the shop this sentence, and no traceback above it
+    raise ClickException(f"Bookstall cannot start: {problem}") from None
