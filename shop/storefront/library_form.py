@@ -17,11 +17,10 @@ from shop.libraries.models import Request
 from shop.libraries.routing import Enquiry
 from shop.markets import COUNTRIES
 from shop.money import Currency
-from shop.storefront.order_form import ATTEMPT, once, one_line, several_lines
+from shop.storefront.order_form import ATTEMPT, TOO_LONG, once, one_line, several_lines
 
 MOST_COPIES = 500
 NEEDED = _l("Please fill this in.")
-TOO_LONG = _l("At most %(max)d characters, please.")
 
 REQUESTS: dict[Request, LazyString] = {
     Request.QUOTE: _l("A quotation"),
