@@ -7,5 +7,6 @@ from shop.errors import SettingsError
 
 try:
     app = create_app()
-except SettingsError as problem:  # ``flask`` shows whoever installs the shop this sentence, and no traceback above it
+except SettingsError as problem:
+    # Whoever installs the shop is shown this sentence by ``flask``, and no traceback above it.
     raise ClickException(f"Bookstall cannot start: {problem}") from None

@@ -118,7 +118,7 @@ def test_a_broken_address_gets_a_clear_answer_in_the_readers_language(
 
 
 @pytest.mark.parametrize("query", ["utm_term=%EA%ED%E8%E3%E0", "%00=1", "q=%zz", "utm_source=a&utm_source=b", "?"])
-@pytest.mark.parametrize("path", ["/ru-gb/", "/ru-gb/books/paperback", "/ru-gb/author", "/robots.txt"])
+@pytest.mark.parametrize("path", ["/ru-gb/", "/ru-gb/books/paperback", "/ru-gb/books/hardback", "/robots.txt"])
 def test_a_page_that_reads_no_query_takes_whatever_is_hung_on_its_address(
     client: Client, catalogue: Catalogue, path: str, query: str
 ) -> None:
@@ -311,4 +311,15 @@ def test_a_body_that_is_too_long_is_read_so_that_the_connection_lives_on(
     body = environ["wsgi.input"]
     _body, status, _headers = run_wsgi_app(app, environ)
     assert status.startswith("413")
+    assert body.read() == b""
+
+
+def test_a_body_from_another_site_is_read_so_that_the_connection_lives_on(
+    app: Flask, catalogue: Catalogue
+) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    environ = create_environ("/ru-gb/order", method="POST", data={"note": "x"}, headers=headers)
+    body = environ["wsgi.input"]
+    _body, status, _headers = run_wsgi_app(app, environ)
+    assert status.startswith("403")
     assert body.read() == b""
