@@ -11,9 +11,13 @@ import gc
 # what is written to is shared no longer.
 gc.disable()
 
+from click import ClickException  # noqa: E402
 from granian.cli import entrypoint  # noqa: E402
 
-import wsgi  # noqa: E402
+try:
+    import wsgi
+except ClickException as refused:  # a setting is missing or wrong
+    raise SystemExit(refused.message) from None
 
 for name in wsgi.app.jinja_env.list_templates():
     if name.startswith("storefront/") or "/" not in name:  # what readers see

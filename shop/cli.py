@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from shop import audit, erasure
+from shop import audit, erasure, revisions
 from shop.admin.commands import admin_group
 from shop.catalogue import offers
 from shop.cli_backups import backup, restore
@@ -26,7 +27,37 @@ from shop.orders.timeline import SYSTEM
 from shop.payments import inbox, reconciliation
 from shop.worker import Worker
 
-shop = AppGroup("shop", help="Run the bookshop.")
+
+class Commands(AppGroup):
+    """Commands that say in a sentence what is the matter with the database, where Python would show a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DatabaseError:
+            with ctx.ensure_object(ScriptInfo).load_app().app_context():
+                trouble = database_trouble()
+            if trouble is None:
+                raise
+            raise click.ClickException(trouble) from None
+
+
+def database_trouble() -> str | None:
+    """Why no command can do its work: the database is away, or its tables are not those of this code."""
+    try:
+        with db.engine.connect() as connection:
+            applied = revisions.applied(connection)
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip()
+        return f"The database does not answer: {said.splitlines()[0] if said else type(error).__name__}"
+    if not applied:
+        return "There is no shop in this database yet: flask db upgrade makes one."
+    if applied != revisions.heads():
+        return "The tables of the database are not those of this code: flask db upgrade makes them so."
+    return None
+
+
+shop = Commands("shop", help="Run the bookshop.")
 for command in (catalogue_group, pages_group, entries_group, trader_group, admin_group, backup, restore):
     shop.add_command(command)
 
@@ -48,10 +79,12 @@ REPORTED = {
 def worker(once: bool) -> None:
     """Deliver letters, work the inbox, expire holds, reconcile with Stripe."""
     one = Worker(current_app._get_current_object())  # type: ignore[attr-defined]
-    if once:
-        one.round(everything=True)
-    else:
-        one.run()
+    if not once:
+        one.run()  # waits for a database that is away
+    elif trouble := database_trouble():
+        raise click.ClickException(trouble)
+    elif not one.round(everything=True):
+        raise click.ClickException("Not everything could be done; the log says what.")
 
 
 @shop.command("reconcile")
@@ -146,6 +179,8 @@ def doctor() -> None:
     """Say what this installation still needs before it can sell."""
     session = db.session()
     missing = offers.missing_for_sale(session)
+    if not offers.editions(session):
+        missing.append("a catalogue: flask shop catalogue import shop/data/catalogue.toml")
     for row in offers.unconfirmed(session):
         click.echo(f"unconfirmed: {row.subject}: {row.fact}")
     for each in missing:

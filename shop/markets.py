@@ -54,6 +54,8 @@ class Market:
     region: Region
     locale: str
     checkout_locale: str
+    script: str
+    """The language's own, in four letters (ISO 15924)."""
 
     @property
     def currency(self) -> Currency:
@@ -71,7 +73,8 @@ def _read() -> tuple[dict[str, Region], dict[str, Market], dict[str, str], dict[
     markets = {}
     for slug, each in data["markets"].items():
         language, region = slug.split("-")
-        markets[slug] = Market(slug, language, regions[region], each["locale"], each["stripe"])
+        script = data["languages"][language].get("script", "Latn")
+        markets[slug] = Market(slug, language, regions[region], each["locale"], each["stripe"], script)
     names = {code: each["name"] for code, each in data["languages"].items()}
     fallbacks = {code: f"{code}-{each['fallback_region']}" for code, each in data["languages"].items()}
     return regions, markets, names, fallbacks

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from email.utils import getaddresses
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 STRIPE_API = "https://api.stripe.com"
 ENVIRONMENTS = ("development", "production")
 SMTP_SCHEMES = ("smtp", "smtps", "smtp+starttls")
+HOST = r"\.?[\w-]+(\.[\w-]+)*(:\d{1,5})?"
+"""As Werkzeug takes it: with a dot before it, every name under it."""
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -62,12 +65,12 @@ class Settings:
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        return tuple(part.strip() for part in self.stripe_webhook_secret.split(",") if part.strip())
+        return tuple(_listed(self.stripe_webhook_secret))
 
     @property
     def hosts(self) -> list[str] | None:
         """Host names that are answered; the shop's own is always among them."""
-        named = [part.strip() for part in self.trusted_hosts.split(",") if part.strip()]
+        named = _listed(self.trusted_hosts)
         own = urlsplit(self.shop_url).hostname or ""
         return [own, *named] if named or self.production else None
 
@@ -102,7 +105,7 @@ class Settings:
     @property
     def checkout_origins(self) -> tuple[str, ...]:
         """Where a form may be redirected to for payment (Content-Security-Policy ``form-action``)."""
-        named = [part.strip() for part in self.stripe_checkout_origins.split(",") if part.strip()]
+        named = _listed(self.stripe_checkout_origins)
         if self.stripe_api_base != STRIPE_API:
             parts = urlsplit(self.stripe_api_base)
             named.append(f"{parts.scheme}://{parts.netloc}")
@@ -152,35 +155,68 @@ def _problems(values: dict[str, str]) -> list[str]:
     if not re.fullmatch("[0-9]{1,5}", values["page_max_age"]) or int(values["page_max_age"]) > 86400:
         found.append("PAGE_MAX_AGE is not a whole number from 0 to 86400")
     for name in ("shop_url", "stripe_api_base"):
-        parts = urlsplit(values[name])
-        if values[name] and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+        if values[name] and not _origin(values[name]):
             found.append(f"{name.upper()} is not an address of the form https://host")
+    for origin in _listed(values["stripe_checkout_origins"]):
+        if not _origin(origin) or not origin.startswith("https://"):
+            found.append(f"STRIPE_CHECKOUT_ORIGINS: {origin} is not an address of the form https://host")
+    for host in _listed(values["trusted_hosts"]):
+        if not re.fullmatch(HOST, host):
+            found.append(f"TRUSTED_HOSTS: {host} is not the name of a host, such as www.shop.example")
     key = values["stripe_secret_key"]
-    if key and not key.startswith(("sk_test_", "rk_test_", "sk_live_", "rk_live_")):
+    live, test = key.startswith(("sk_live_", "rk_live_")), key.startswith(("sk_test_", "rk_test_"))
+    if key and not live and not test:
         found.append("STRIPE_SECRET_KEY is not a secret or restricted key (sk_… or rk_…)")
-    live = key.startswith(("sk_live_", "rk_live_"))
     if live and values["stripe_api_base"] != STRIPE_API:
         found.append("STRIPE_API_BASE is set while STRIPE_SECRET_KEY is a live key")
-    smtp = urlsplit(values["smtp_url"])
+    smtp = _split(values["smtp_url"])
     if not re.fullmatch("[A-Za-z0-9-]{0,16}", values["marc_organization"]):
         found.append("MARC_ORGANIZATION is not a code of MARC's list of organizations, such as UkOxU")
-    if values["smtp_url"] and (smtp.scheme not in SMTP_SCHEMES or not smtp.hostname):
+    if values["smtp_url"] and (smtp is None or smtp.scheme not in SMTP_SCHEMES or not smtp.hostname):
         found.append(
             f"SMTP_URL does not begin with one of {', '.join(s + '://' for s in SMTP_SCHEMES)} and a host"
         )
-    if values["mail_from"] and "@" not in values["mail_from"]:
-        found.append("MAIL_FROM is not an e-mail address")
+    if values["mail_from"] and not _one_mailbox(values["mail_from"]):
+        found.append("MAIL_FROM is not one e-mail address, with or without a name: Name <address>")
     if values["database_url"].startswith("postgresql://"):
         values["database_url"] = "postgresql+psycopg://" + values["database_url"].removeprefix("postgresql://")
     if not values["database_url"].startswith(("sqlite:///", "postgresql+psycopg://")):
         found.append("DATABASE_URL begins neither with sqlite:/// nor with postgresql+psycopg://")
     if values["shop_env"] == "production":
-        if key and not live:
+        if test:
             found.append("STRIPE_SECRET_KEY is a test key in production")
+        if not all(secret.startswith("whsec_") for secret in _listed(values["stripe_webhook_secret"])):
+            found.append("STRIPE_WEBHOOK_SECRET is not the signing secret of an endpoint (whsec_…)")
         if values["secret_key"] and len(values["secret_key"]) < 32:
             found.append("SECRET_KEY is shorter than 32 characters")
-        if values["shop_url"] and not values["shop_url"].startswith("https://"):
+        if values["shop_url"].startswith("http://"):
             found.append("SHOP_URL does not begin with https:// in production")
         if values["shop_clock_offset_file"]:
             found.append("SHOP_CLOCK_OFFSET_FILE moves the clock and is refused in production")
     return found
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address, its port among them a number; nothing of what is none."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port != 0 else None  # reading it raises where it is no port
+    except ValueError:
+        return None
+
+
+def _origin(address: str) -> bool:
+    """Whether this is scheme, host and port, and nothing besides."""
+    parts = _split(address)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return False
+    return not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+
+
+def _one_mailbox(value: str) -> bool:
+    boxes = getaddresses([value])
+    return value.isprintable() and len(boxes) == 1 and re.fullmatch(r"[^@\s]+@[^@\s]+", boxes[0][1]) is not None

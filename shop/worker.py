@@ -46,6 +46,7 @@ class Worker:
         with app.app_context():
             self._render = Renderer(settings().shop_url, settings().mail_from, ala_lc, attached=attached)
         self._stop = threading.Event()
+        self._failed = False
 
     def run(self) -> None:
         """Work until told to stop (SIGTERM, SIGINT); what is under way is finished first.
@@ -68,9 +69,11 @@ class Worker:
     def _told(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
 
-    def round(self, *, everything: bool = False) -> None:
-        """Do once whatever is due; ``everything`` does also what is not."""
+    def round(self, *, everything: bool = False) -> bool:
+        """Do once whatever is due, and say whether all of it went well; ``everything`` does also what is not due."""
+        self._failed = False
         self._do((self._short_duties, self._long_duties, self._letters), everything=everything)
+        return not self._failed
 
     def _do(self, works: Iterable[Callable[[Session, datetime, bool], None]], *, everything: bool) -> None:
         with self.app.app_context():
@@ -127,11 +130,14 @@ class Worker:
             work()
         except GatewayError as error:
             log.warning("%s: the payment provider: %s", name, error)
+            self._failed = True
         except SQLAlchemyError:  # the next round tries again; the log says why this one did not
             log.exception("%s: the database", name)
+            self._failed = True
         except Exception:
             # A mistake in one duty must not end the process that delivers everybody's letters.
             log.exception("%s", name)
+            self._failed = True
         finally:
             db.session.rollback()
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop import changes
+from shop.admin.forms import minor_units
 from shop.catalogue import editing, interchange
 from shop.catalogue.models import Edition
 from shop.catalogue.version import current
@@ -76,6 +77,18 @@ def test_a_changed_price_holds_at_once_and_touches_no_order(
     assert order.total == total
     assert price(session, catalogue.paperback) == 3000
     assert "£30.00" in desk.get("/en-gb/books/paperback").page.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "pence"),
+    [
+        *(("22", 2200), ("22,50", 2250), (" 22.50 ", 2250), ("1 000", 100000), ("1\u00a0000,00", 100000)),
+        *(("22 50", None), ("22\u00a050", None), ("2 2", None), ("£22", None), ("1,000", None), ("1e3", None)),
+        *(("22.505", None), ("-1", None), ("", None)),
+    ],
+)
+def test_a_sum_is_taken_as_people_write_it_and_a_slip_is_not(typed: str, pence: int | None) -> None:
+    assert minor_units(typed) == pence
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ ONE, TWO = "RR-M7K1TJ9F", "RR-WQMXQYT8"
         f"{ONE}\tRM123456789GB\tRoyal Mail\r\n{TWO}\tRM2222GB\tRoyal Mail\r\n",
         f'"{ONE}","RM123456789GB","Royal Mail"\n\n"{TWO}","RM2222GB","Royal Mail"\n',
         f"RM123456789GB;Royal Mail;{ONE.lower()}\nRM2222GB;Royal Mail;{TWO[3:]}",
+        f"sep=;\r\nOrder;Tracking;Carrier\r\n{ONE};RM123456789GB;Royal Mail\r\n{TWO};RM2222GB;Royal Mail",
     ],
 )
 def test_columns_are_found_by_their_names_or_by_what_stands_in_them(text: str):
@@ -40,6 +41,20 @@ def test_a_line_without_an_order_is_kept_and_said():
 def test_what_is_no_list_is_refused(text: str):
     with pytest.raises(carrier_list.Unreadable):
         carrier_list.read(text)
+
+
+@pytest.mark.parametrize(
+    "typed", ["RM123456789GB", "RM 1234 5678 9GB", "1Z-999/AA.10", "12345", "JD0146000123456789"]
+)
+def test_a_tracking_number_is_taken_as_carriers_write_them(typed: str):
+    assert carrier_list.may_be_tracking(typed)
+
+
+@pytest.mark.parametrize(
+    "typed", ["9.40011E+21", "9,4e+21", "1E+12", "=1+1", "<b>1</b>", "RM1\0", "R" * 101, "-", "@SUM(1)", "не, нет"]
+)
+def test_what_a_spreadsheet_has_spoilt_is_no_tracking_number(typed: str):
+    assert not carrier_list.may_be_tracking(typed)
 
 
 def test_a_list_that_is_too_long_is_refused():

@@ -346,6 +346,10 @@ def test_a_file_that_is_not_utf_8_is_refused():
         sheet.read(SHIPPED.encode("utf-16"))
 
 
+def test_a_file_that_begins_with_the_mark_of_its_encoding_is_the_same_file():
+    assert sheet.read(SHIPPED.encode("utf-8-sig")) == sheet.read(SHIPPED.encode())
+
+
 def test_a_refused_file_changes_nothing(session, now):
     take_in(session, SHIPPED, now)
     before = interchange.export_catalogue(session)

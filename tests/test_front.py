@@ -320,6 +320,7 @@ def test_while_the_database_is_away_no_page_is_vouched_for(
     try:
         until(lambda: client.get(PAGE).status_code == 503)
         assert client.get(PAGE).headers["Cache-Control"] == "no-store"
+        assert client.get("/en-gb/nothing").status_code == 404  # told without the database, too
     finally:
         event.remove(engine_of(app), "do_connect", refuse)
     until(lambda: client.get(PAGE).status_code == 200)

@@ -283,6 +283,19 @@ def test_the_confirmation_is_a_durable_one(renderer: Renderer) -> None:
         assert fact in said
 
 
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_parcel_that_may_not_go_where_it_should_is_promised_for_no_day(locale: str, renderer: Renderer) -> None:
+    held = letter(Kind.ORDER_PAID, locale)
+    ordinary = [bare(each) for each in bodies(renderer.write([held]))]
+    held.context = held.context | {"held_back": True}
+    days, asked = {
+        "ru": ("в течение 2 рабочих дней", "можно ли отправить её по указанному"),
+    }.get(locale, ("within 2 working days", "whether we may send it to the address"))
+    for before, after in zip(ordinary, [bare(each) for each in bodies(renderer.write([held]))], strict=True):
+        assert (days in before.replace("\u00a0", " "), asked in before.replace("\u00a0", " ")) == (True, False)
+        assert (days in after.replace("\u00a0", " "), asked in after.replace("\u00a0", " ")) == (False, True)
+
+
 def test_sums_and_days_are_written_as_the_reader_writes_them(renderer: Renderer) -> None:
     said = {locale: bare(bodies(renderer.write([letter(Kind.ORDER_PAID, locale)]))[0]) for locale in LOCALES}
     assert "of 22 November 2026" in said["en_GB"]

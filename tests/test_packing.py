@@ -266,6 +266,19 @@ def test_a_carriers_file_is_read_in_the_encodings_that_are_about(
     assert (order.shipments[0].carrier, order.shipments[0].tracking) == ("Почта", "RM1111")
 
 
+def test_a_number_that_a_spreadsheet_has_rounded_goes_to_no_buyer(desk: Client, session: Session, paid: Make):
+    order, doubtful = paid(), paid()
+    doubtful.needs_attention = True
+    session.commit()
+    form = form_to(desk.get("/admin/packing/carrier"), "/carrier")
+    answer = desk.submit(form, list=f"Order,Tracking\n{order.number},9.40011E+21\n{doubtful.number},RM1111\n")
+    assert "no tracking number" in answer.page.text.replace("\u00a0", " ")
+    assert "it needs attention" in answer.page.text.replace("\u00a0", " ")
+    session.expire_all()
+    assert not order.shipments
+    assert not doubtful.shipments
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "a,b\n1,2"])
 def test_a_list_that_cannot_be_read_is_said_to_be_so(desk: Client, text: str):
     form = form_to(desk.get("/admin/packing/carrier"), "/carrier")

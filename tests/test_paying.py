@@ -570,6 +570,8 @@ def test_an_address_that_may_not_be_served_blocks_posting(
     with pytest.raises(WrongState):
         transact(session, fulfilment.post, order.id, "", "", ADMIN, order.placed_at)
     assert len(letters(session, Kind.ATTENTION)) == 1
+    [confirmation] = letters(session, Kind.ORDER_PAID)
+    assert confirmation.context["held_back"]
 
 
 def test_a_country_that_was_closed_after_the_order_blocks_posting(
@@ -588,6 +590,7 @@ def test_a_country_that_was_closed_after_the_order_blocks_posting(
 def test_an_ordinary_address_blocks_nothing(session: Session, catalogue: Catalogue, gateway: FakeGateway):
     order = make_paid_order(session, gateway)
     assert order.may_be_posted
+    assert "held_back" not in letters(session, Kind.ORDER_PAID)[0].context
     assert order.buyer.address_lines() == [LONDON.name, LONDON.line1, "London EC1A 9HF"]
     assert order.buyer.search == "ada ada@reader.example example london reader reader.example"
 

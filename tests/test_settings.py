@@ -61,6 +61,16 @@ def test_a_good_environment_is_taken():
         ({"UNDO_SECONDS": "soon"}, "UNDO_SECONDS is not"),
         ({"MARC_ORGANIZATION": "Long Lane Books"}, "MARC_ORGANIZATION is not"),
         ({"KEEP_LIBRARIES_MONTHS": "two"}, "KEEP_LIBRARIES_MONTHS is not"),
+        ({"SHOP_URL": "https://books.example:99999"}, "SHOP_URL is not an address"),
+        ({"SHOP_URL": "https://me:secret@books.example"}, "SHOP_URL is not an address"),
+        ({"SHOP_URL": "https://books.example?x=1"}, "SHOP_URL is not an address"),
+        ({"SMTP_URL": "smtp://mail.example:mail"}, "SMTP_URL does not begin"),
+        ({"MAIL_FROM": "a@books.example, b@books.example"}, "MAIL_FROM is not one"),
+        ({"MAIL_FROM": "Bookstall\nBcc: x@y.example <shop@books.example>"}, "MAIL_FROM is not one"),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_new, old"}, "STRIPE_WEBHOOK_SECRET is not the signing secret"),
+        ({"STRIPE_CHECKOUT_ORIGINS": "pay.books.example"}, "STRIPE_CHECKOUT_ORIGINS: pay.books.example"),
+        ({"STRIPE_CHECKOUT_ORIGINS": "http://pay.books.example"}, "STRIPE_CHECKOUT_ORIGINS: http"),
+        ({"TRUSTED_HOSTS": "www.books.example, https://books.example"}, "TRUSTED_HOSTS: https://books.example"),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, str], named: str):
@@ -73,6 +83,19 @@ def test_all_mistakes_are_named_at_once():
         Settings.from_environ({"SHOP_ENV": "production", "TRUSTED_PROXIES": "-1"})
     for name in ("SHOP_URL", "SECRET_KEY", "STRIPE_SECRET_KEY", "SMTP_URL", "MAIL_FROM", "TRUSTED_PROXIES"):
         assert name in str(refused.value)
+
+
+def test_a_key_that_is_none_is_not_called_a_test_key_besides():
+    with pytest.raises(SettingsError) as refused:
+        settings(STRIPE_SECRET_KEY="pk_live_123")
+    assert "test key" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "sender", ["shop@books.example", "Лавка <shop@books.example>", '"Books, old and new" <shop@books.example>']
+)
+def test_a_sender_may_have_a_name(sender: str) -> None:
+    assert settings(MAIL_FROM=sender).mail_from == sender
 
 
 def test_no_mistake_tells_a_secret():

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from shop.bibliography.romanisation import ala_lc
 from shop.database import transact
 from shop.errors import GatewayUnavailable
-from shop.letters.models import Kind, Letter
+from shop.letters.models import Kind, Letter, LetterState
 from shop.letters.rendering import Renderer
 from shop.orders import fulfilment, placing, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -77,6 +77,25 @@ def test_a_posted_parcel_shows_its_tracking(
     page = client.get(f"/en-us/orders/{order.token}").page
     assert "AB123456789GB" in page.text
     assert "Posted" in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (LetterState.OWED, "The confirmation is on its way to you"),
+        (LetterState.SENT, "The confirmation was sent to you"),
+        (LetterState.FAILED, "The confirmation could not be delivered"),
+    ],
+)
+def test_the_order_page_says_what_became_of_the_confirmation(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, state: LetterState, said: str
+) -> None:
+    order = make_paid_order(session, gateway)
+    session.scalars(select(Letter).where(Letter.kind == Kind.ORDER_PAID)).one().state = state
+    session.commit()
+    text = client.get(f"/en-gb/orders/{order.token}").page.text.replace("\u00a0", " ")
+    assert said in text
+    assert text.count("The confirmation ") == 1
 
 
 def test_order_pages_are_kept_from_everybody_else(client: Client, session: Session, catalogue: Catalogue) -> None:
@@ -145,6 +164,15 @@ def test_a_link_form_that_cannot_be_read_comes_back(client: Client, catalogue: C
     answer = client.post("/ru-us/orders", data=data, headers=SAME)
     assert answer.status_code == 400
     assert answer.page.language == "ru"
+
+
+def test_what_is_too_long_is_said_in_the_readers_language(client: Client, catalogue: Catalogue) -> None:
+    answer = client.post("/ru-gb/orders", data={"number": "R" * 41, "email": "a" * 300 + "@mail.example"})
+    assert answer.status_code == 400
+    text = answer.page.text.replace("\u00a0", " ")
+    assert "не больше 40 знаков" in text
+    assert "не больше 254 знаков" in text
+    assert "Field" not in text
 
 
 def test_links_cannot_be_asked_for_without_end(client: Client, catalogue: Catalogue) -> None:

@@ -82,6 +82,12 @@ def _apply(session: Session, line: Line, carrier: str, actor: Actor, at: datetim
         return Report(line, "bad", _("There is no such order."))
     if not line.tracking:
         return Report(line, "bad", _("There is no tracking number in this line."))
+    if not carrier_list.may_be_tracking(line.tracking):
+        words = _(
+            "What stands there is no tracking number. A spreadsheet shortens long ones, to 9.4E+21: take the carrier’s "
+            "own file."
+        )
+        return Report(line, "bad", words)
     if any(parcel.tracking == line.tracking for parcel in order.shipments):
         return Report(line, "same", _("Known already; nothing was changed."))
     waiting = next((each for each in order.parcels if parcels.may_be_posted(each)), None)

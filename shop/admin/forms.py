@@ -23,7 +23,8 @@ from shop.staff import Role
 
 REQUIRED = _l("Please fill this in.")
 DIGITS = re.compile(r"[+\-−]?[0-9]{1,9}")
-SUM = re.compile(r"([0-9]{1,6})(?:[.,]([0-9]{2}))?")
+SUM = re.compile(r"([0-9]{1,3}(?:\s[0-9]{3})|[0-9]{1,6})(?:[.,]([0-9]{2}))?")
+"""Thousands may be set off by a space; a space elsewhere is a slip, and ``22 50`` not two thousand."""
 MOST_COPIES = 100_000
 
 ROLES = {
@@ -97,14 +98,16 @@ class SumField(Field):
         return format_decimal(Decimal(self.data).scaleb(-2), format="0.00", locale=locale())
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        typed = "".join(str(valuelist[0]).split()) if valuelist else ""
-        self.data = None
-        if not typed:
-            return
-        found = SUM.fullmatch(typed)
-        if found is None:
+        typed = str(valuelist[0]).strip() if valuelist else ""
+        self.data = minor_units(typed)
+        if typed and self.data is None:
             raise ValueError(_("Please write a sum such as 22.00."))
-        self.data = int(found[1]) * 100 + int(found[2] or 0)
+
+
+def minor_units(typed: str) -> int | None:
+    """A sum such as 22.00, 22,00 or 1 000 in minor units; ``None`` for what is none."""
+    found = SUM.fullmatch(typed.strip())
+    return int("".join(found[1].split())) * 100 + int(found[2] or 0) if found else None
 
 
 def language_field() -> SelectField:

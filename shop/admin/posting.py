@@ -86,6 +86,8 @@ def not_now(order: Order, shipment: Shipment | None = None) -> str:
                 moment=write_moment(last.posted_at, locale()),
             )
         )
+    if order.needs_attention or order.disputed:
+        return str(_("This order cannot be posted before somebody has looked at it: it needs attention."))
     return str(
         _(
             "This order cannot be posted now. Its payment: %(payment)s. Its parcel: %(parcel)s.",

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import desk, person
-from shop.admin.forms import SUM
+from shop.admin.forms import minor_units
 from shop.admin.money import back_from, find_payment, tell
 from shop.admin.words import REFUND_REASONS
 from shop.database import transact
@@ -106,10 +106,10 @@ def _wanted(session: Session, payment: Payment, typed: Mapping[str, str]) -> Wan
     if way == "copies":
         wanted = _copies(session, payment, typed)
     elif way == "amount":
-        found = SUM.fullmatch("".join(typed.get("sum", "").split()))
-        if found is None:
+        asked = minor_units(typed.get("sum", ""))
+        if asked is None:
             raise Unclear(_("Please write a sum such as 22.00."))
-        wanted = Wanted(int(found[1]) * 100 + int(found[2] or 0), way=way)
+        wanted = Wanted(asked, way=way)
     else:
         wanted = Wanted(left)
     if not 0 < wanted.amount <= left:

@@ -44,7 +44,7 @@ TAX_CODE = re.compile(r"txcd_\d{8}")
 def read(body: bytes) -> Sheet:
     """Read a catalogue file; raises ``CatalogueError`` with a sentence that names the place."""
     try:
-        raw = tomllib.loads(body.decode("utf-8"))
+        raw = tomllib.loads(body.decode("utf-8-sig"))  # some editors begin a file with the mark of its encoding
     except UnicodeDecodeError as error:
         raise CatalogueError(f"The file is not UTF-8 (byte {error.start}).") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -22,7 +22,7 @@ class Kind(enum.StrEnum):
     ========================  ===================  ==========================================================
     kind                      cause                context
     ========================  ===================  ==========================================================
-    order_paid                ``payment:{id}``     order_facts
+    order_paid                ``payment:{id}``     order_facts; held_back where the address must be looked at
     payment_delayed           ``attempt:{id}``     order_facts (``address_lines`` may be empty)
     payment_failed            ``attempt:{id}``     order_facts
     posted                    ``shipment:{id}``    order_facts, carrier, tracking (either may be ""), posted_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 
 from shop.errors import ShopError
@@ -18,6 +19,8 @@ NAMES = {
     "carrier": ("carrier", "service", "courier", "перевозчик", "служба", "почта"),
 }
 """What columns may be called: beginnings or parts of their names, folded."""
+TRACKING = re.compile(r"[^\W_][\w \-./#]{0,99}")
+"""No sign that makes a formula, and no plus: a spreadsheet turns long numbers into 9.40011E+21."""
 
 
 class Unreadable(ShopError):
@@ -58,6 +61,8 @@ def read(text: str) -> list[Line]:
         raise TooLong(str(len(rows)))
     if not rows:
         raise Unreadable("empty")
+    if rows[0][1][0].casefold() == "sep=" and len(rows) > 1:  # says to a spreadsheet what separates the columns
+        rows = rows[1:]
     columns = _by_name(rows[0][1])
     if columns:
         rows = rows[1:]
@@ -71,9 +76,12 @@ def read(text: str) -> list[Line]:
 def _line(place: int, row: list[str], columns: dict[str, int]) -> Line:
     told = {name: row[column] if column < len(row) else "" for name, column in columns.items()}
     number = read_number(told["number"]) or ""
-    return Line(
-        place, number, told["tracking"][:100], told.get("carrier", "")[:100], " · ".join(filter(None, row))
-    )
+    return Line(place, number, told["tracking"], told.get("carrier", "")[:100], " · ".join(filter(None, row)))
+
+
+def may_be_tracking(typed: str) -> bool:
+    """Whether a parcel can be looked up by this: no formula, no sentence, no number that a spreadsheet has rounded."""
+    return TRACKING.fullmatch(typed) is not None
 
 
 def _separator(text: str) -> str:

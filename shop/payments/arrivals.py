@@ -179,22 +179,24 @@ def _paid(session: Session, order: Order, payment_id: int, facts: CheckoutFacts,
     found_by = order.buyer.search
     put(session, order.buyer, **told_of_buyer(order, facts))
     terms.follow_buyer(session, order.buyer, found_by)
+    refused = _address_refused(session, order)
     told = order_facts(session, order)
     letters = [
-        (Kind.NEW_ORDER, f"order:{order.id}:paid", each.email, each.locale, each.due_at(Kind.NEW_ORDER, now))
+        (Kind.NEW_ORDER, f"order:{order.id}:paid", each.email, each.locale, each.due_at(Kind.NEW_ORDER, now), told)
         for each in people
     ]
     if order.buyer.email:
         to = order.buyer.email
-        letters.insert(0, (Kind.ORDER_PAID, f"payment:{payment_id}", to, order.market.locale, now))
+        confirmed = told | {"held_back": True} if refused else told  # no day of posting is promised then
+        letters.insert(0, (Kind.ORDER_PAID, f"payment:{payment_id}", to, order.market.locale, now, confirmed))
     outbox.owe_all(
         session,
         [
-            outbox.letter_row(kind, cause, to, locale, told, now, order_id=order.id, due_at=due_at)
-            for kind, cause, to, locale, due_at in letters
+            outbox.letter_row(kind, cause, to, locale, context, now, order_id=order.id, due_at=due_at)
+            for kind, cause, to, locale, due_at, context in letters
         ],
     )
-    if refused := _address_refused(session, order):
+    if refused:
         timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=str(payment_id), why=refused)
     stock.allocate(session, order.copies, order.id, str(timeline.SYSTEM), now)
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Flask, g, request, url_for
 from flask.globals import request_ctx
 from flask_babel import refresh
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
 from shop.extensions import settings
@@ -18,6 +19,8 @@ from shop.markets import GENERIC, MARKETS, Market, Region, negotiate
 
 PLAIN_IN_A_QUERY = "!$'()*,/:;?@"
 """As Werkzeug leaves them (WHATWG URL)."""
+CAUGHT = "/.,;:!?…)]}>»”’\"'\u00a0\u200b \t\r\n"
+"""What stands after an address in a sentence or in a letter, and comes along when it is copied or clicked."""
 
 
 class MarketConverter(BaseConverter):
@@ -82,6 +85,35 @@ def enter(market: Market) -> None:
     """Answer this request in a market: its language, its currency, its links."""
     g.market, g.locale = market, market.locale
     refresh()
+
+
+def meant() -> str | None:
+    """Another address that this one was meant to be: with a slash or a full stop too much, or in capitals."""
+    if request.method not in ("GET", "HEAD") or request.path.startswith("//"):
+        return None
+    plain = request.path.rstrip(CAUGHT)
+    first, slash, rest = plain.lstrip("/").partition("/")
+    tries = [f"/{first.lower()}{slash}{rest}" if first.lower() in MARKETS else plain]
+    if request.url_rule is None:  # capitals matter in a secret, which only its view knows
+        tries.append(plain.lower())
+    for path in tries:
+        if path.strip("/") in MARKETS:
+            path += "/"
+        if path != request.path and _is_a_page(path):
+            query = request.query_string.decode("ascii", "replace")
+            return quote(path, safe="/:@-._~!$&'()*+,;=") + (f"?{query}" if query else "")
+    return None
+
+
+def _is_a_page(path: str) -> bool:
+    adapter = request_ctx.url_adapter
+    if adapter is None:
+        return False
+    try:
+        endpoint, _ = adapter.match(path, "GET")
+    except HTTPException:  # no page, or only a way to one
+        return False
+    return not endpoint.startswith("admin.")
 
 
 def take_market(_endpoint: str | None, values: dict[str, Any] | None) -> None:

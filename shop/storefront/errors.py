@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, g, make_response, render_template, request
+from flask import Flask, Response, g, make_response, redirect, render_template, request
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.exc import OperationalError
@@ -21,6 +21,7 @@ from shop.errors import (
     WrongState,
 )
 from shop.extensions import db
+from shop.storefront.addresses import meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ def show(error: Exception) -> Any:
     if isinstance(error, HTTPException):
         if error.code is None or error.code < 400:
             return error
+        if error.code == 404 and (address := meant()):
+            return redirect(address, 301)
         known = PAGES.get(error.code) or PAGES[500 if error.code >= 500 else 400]
         text = TOO_LARGE.get(request.endpoint or "", known.text) if error.code == 413 else known.text
         response = answer(Page(error.code, known.title, text))
@@ -150,10 +153,19 @@ def answer(page: Page) -> Response:
         g.bare = True  # the database may be what is missing
     else:
         db.session.rollback()
-    response = make_response(render_template("storefront/error.html", page=page), page.status)
+    response = make_response(_write(page), page.status)
     response.headers["Cache-Control"] = "no-store"
     if page.status in (502, 503):
         response.headers["Retry-After"] = "60"
     if g.get("negotiated"):
         response.vary.add("Accept-Language")
     return response
+
+
+def _write(page: Page) -> str:
+    try:
+        return render_template("storefront/error.html", page=page)
+    except OperationalError:  # no such page, and no database either: the page is told without it
+        db.session.remove()
+        g.bare = True
+        return render_template("storefront/error.html", page=page)

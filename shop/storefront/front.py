@@ -38,7 +38,6 @@ from shop.catalogue.version import State, Watch
 from shop.clock import Clock
 from shop.database import look
 from shop.markets import day_of
-from shop.storefront.protection import broken
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -155,8 +154,7 @@ class Front:
     def _find(self, environ: WSGIEnvironment) -> Kept | None:
         """What may be answered from memory, made now if need be; ``None`` for whatever the shop is to answer."""
         path: str = environ["PATH_INFO"]
-        query = environ.get("QUERY_STRING")
-        if (query and broken(query.encode("latin-1"))) or environ.get("SCRIPT_NAME") or self._app.debug:
+        if environ.get("SCRIPT_NAME") or self._app.debug:
             return None
         if not self._is_ours(environ["wsgi.url_scheme"], environ.get("HTTP_HOST", "")):
             return None

@@ -17,13 +17,12 @@ from shop.libraries.routing import Enquiry
 from shop.markets import COUNTRIES
 from shop.money import Currency
 from shop.storefront import form_marks
-from shop.storefront.order_form import ATTEMPT, once, one_line, several_lines
+from shop.storefront.order_form import ATTEMPT, TOO_LONG, once, one_line, several_lines
 
 MOST_COPIES = 500
 NEEDED = _l("Please fill this in.")
 NO_EDITION = _l("Please choose an edition.")
 NO_REQUEST = _l("Please choose what you would like.")
-TOO_LONG = _l("At most %(max)d characters, please.")
 
 REQUESTS: dict[Request, LazyString] = {
     Request.QUOTE: _l("A quotation"),

@@ -26,6 +26,7 @@ DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 ATTEMPT = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 PURCHASE_ORDER_LENGTH = 100
 NOTE_LENGTH = 500
+TOO_LONG = _l("At most %(max)d characters, please.")
 
 
 def one_line(value: str | None) -> str:
@@ -96,12 +97,12 @@ class OrderForm(Form):
     country = StringField(_l("Deliver to"), [once], filters=[lambda value: (value or "").strip().upper()])
     purchase_order = StringField(
         _l("Purchase order number"),
-        [once, Length(max=PURCHASE_ORDER_LENGTH, message=_l("At most %(max)d characters, please."))],
+        [once, Length(max=PURCHASE_ORDER_LENGTH, message=TOO_LONG)],
         filters=[one_line],
     )
     note = TextAreaField(
         _l("A note to the packer"),
-        [once, Length(max=NOTE_LENGTH, message=_l("At most %(max)d characters, please."))],
+        [once, Length(max=NOTE_LENGTH, message=TOO_LONG)],
         filters=[several_lines],
     )
 

@@ -17,14 +17,14 @@ from shop.documents import library_papers, receipts
 from shop.errors import GatewayError
 from shop.extensions import db, gateway, now, settings
 from shop.letters import outbox
-from shop.letters.models import Kind
+from shop.letters.models import Kind, Letter, LetterState
 from shop.orders import placing
 from shop.orders.lifecycle import PaymentState
 from shop.orders.models import Order
 from shop.orders.timeline import BUYER
 from shop.payments import checkouts, settling
 from shop.payments.models import Payment, PaymentRole, Refund, RefundState
-from shop.storefront.order_form import once, one_line
+from shop.storefront.order_form import TOO_LONG, once, one_line
 from shop.storefront.ordering import Answer, lead_to_payment
 from shop.storefront.wording import STATES, Standing, state_of
 
@@ -42,7 +42,11 @@ class LinkForm(Form):
 
     number = StringField(
         _l("Order number"),
-        [once, DataRequired(_l("Please write the order number, such as RR-12345678.")), Length(max=40)],
+        [
+            once,
+            DataRequired(_l("Please write the order number, such as RR-12345678.")),
+            Length(max=40, message=TOO_LONG),
+        ],
         filters=[one_line],
     )
     email = EmailField(
@@ -50,7 +54,7 @@ class LinkForm(Form):
         [
             once,
             DataRequired(_l("Please write the e-mail address that you gave when paying.")),
-            Length(max=254),
+            Length(max=254, message=TOO_LONG),
             Regexp(r"[^@\s]+@[^@\s]+", message=_l("That is not an e-mail address.")),
         ],
         filters=[one_line],
@@ -140,10 +144,21 @@ def show_order(token: str) -> Answer:
             may_pay=state in UNPAID and not order.needs_attention and not (returned and not answered),
             may_cancel=state in (*UNPAID, Standing.SHORT),
             over=order.payment_state in placing.OVER,
+            confirmation=_confirmation(session, order),
+            LetterState=LetterState,
             receipt=order.payment_state in PAID and order.buyer.erased_at is None,
             again={**{line.slug: line.quantity for line in order.lines}, "country": order.country},
             noindex=True,
         )
+    )
+
+
+def _confirmation(session: Session, order: Order) -> LetterState | None:
+    """What became of the letter that confirms the order; nothing when none was written."""
+    sent = select(Letter.state).where(Letter.order_id == order.id, Letter.kind == Kind.ORDER_PAID)
+    states = set(session.scalars(sent))
+    return next(
+        (state for state in (LetterState.SENT, LetterState.OWED, LetterState.FAILED) if state in states), None
     )
 
 

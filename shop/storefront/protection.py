@@ -11,10 +11,11 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request, Response, abort, request, session
+from flask import Flask, Request, Response, abort, current_app, request, session
 
 from shop.extensions import LONGEST_FILE, ROOM, settings
 from shop.settings import Settings
+from shop.storefront.front import KEPT
 from shop.storefront.styling import style_source
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -74,10 +75,10 @@ def refuse_other_sites() -> None:
     site = request.headers.get("Sec-Fetch-Site", "").strip().lower()
     if site in ("same-origin", "none"):
         return
-    if site in ("cross-site", "same-site"):
-        abort(403)
     origin = request.headers.get("Origin")
-    if origin is not None and origin not in (settings().shop_url, _own_origin()):
+    if site in ("cross-site", "same-site") or (
+        origin is not None and origin not in (settings().shop_url, _own_origin())
+    ):
         abort(403)
 
 
@@ -90,8 +91,12 @@ def _own_origin() -> str:
 
 
 def refuse_broken_text() -> None:
-    """What is no text (bad percent-encoding, bad UTF-8, NUL, which PostgreSQL refuses) is a bad request."""
-    if "\0" in request.path or broken(request.query_string):
+    """What is no text (bad percent-encoding, bad UTF-8, NUL, which PostgreSQL refuses) is a bad request.
+
+    A page that reads no query takes any: search engines and advertisements hang words on an address, in old encodings.
+    """
+    view = current_app.view_functions.get(request.endpoint or "")
+    if "\0" in request.path or (broken(request.query_string) and not hasattr(view, KEPT)):
         abort(400)
     if request.path in OWN_GUARD:
         return
@@ -121,9 +126,9 @@ def _refuse_nul(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def drain(response: Response) -> Response:
-    """Read the rest of a body that is too long, within bounds: what is left unread ends the connection, and with it
+    """Read the rest of a body that is refused, within bounds: what is left unread ends the connection, and with it
     the answer that is on its way to the browser."""
-    if response.status_code == 413:
+    if response.status_code in (403, 413) and request.method not in SAFE_METHODS:
         stream = request.environ["wsgi.input"]
         for _ in range(max(DRAINED, 2 * (request.max_content_length or 0)) // CHUNK):
             if not stream.read(CHUNK):
