@@ -31,7 +31,7 @@ ROMANISED = "ĭĬėĖīĪŭŬẏʹʺłŁšŠžŽčČćğĞşŞ"
 RUSSIAN_ON_ENGLISH_PAGES = "ГДЕМНПРСТабвгдеийклмнопрстуфхцчщыюя"
 """What the other language is called, the Russian edition's title, publisher and citation."""
 RUSSIAN_TITLE, ENGLISH_TITLE = "Русская революция в отступлении", "The Russian Revolution in Retreat"
-ACRONYMS = "GLNS"
+ACRONYMS = "AGLNS"
 """SAN, GLN: the names of a library's numbers are the same in either language."""
 NEEDLESS = ["vhea", "vmtx"]  # for lines that run downwards
 LARGEST = 25_000  # bytes of one file
