@@ -40,7 +40,7 @@ def icon() -> str:
 @cache
 def _icon(folder: str) -> str:
     drawing = (Path(folder) / "icon.svg").read_text(encoding="utf-8").strip().replace('"', "'")
-    return "data:image/svg+xml," + quote(drawing, safe=" /:='")
+    return "data:image/svg+xml," + quote(drawing, safe="/:='")
 
 
 @caching.kept
