@@ -168,8 +168,9 @@ def read(editions: Sequence[Edition], given: MultiDict[str, str], market: Market
     slugs = [each.slug for each in editions]
     if not posted:
         if not any(slug in fields for slug in slugs):
-            own = next((each.slug for each in editions if each.language == market.language), None)
-            fields[own or (slugs[0] if slugs else "")] = "1"
+            priced = [each for each in editions if each.price_in(market.currency)] or list(editions)
+            usual = min(priced, key=lambda each: each.language != market.language, default=None)
+            fields[usual.slug if usual else ""] = "1"
         fields.setdefault("country", market.region.home)
     names = [(each.text_in(market.language), each) for each in editions]
     form = _form_class(
