@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
 from xml.etree import ElementTree
@@ -11,12 +12,14 @@ from xml.etree import ElementTree
 import brotli
 import pytest
 from flask import Flask
+from fontTools.ttLib import TTFont
 
-from shop.markets import MARKETS
+from shop.markets import LANGUAGES, MARKETS
 from tests.client import Client, Page
 from tests.factories import Catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
+CSS = (ROOT / "shop" / "static" / "shop.css").read_text(encoding="utf-8")
 HERE = "http://localhost"
 FIRST_VISIT, SECOND_VISIT = 100_000, 15_000  # bytes
 ONE_FONT = 25_000
@@ -125,27 +128,43 @@ def test_a_first_visit_is_light_and_a_second_lighter(app: Flask, pages: dict[str
         style = next((each for each in loaded if each.endswith(".css")), address)
         with visitor.get(style, headers={"Accept-Encoding": "br"}) as answer:
             rules = brotli.decompress(answer.get_data()).decode()
-        loaded |= {urljoin(style, font) for font in fonts_for(page.text, rules)}
+        loaded |= {urljoin(style, font) for font in fonts_for(page.text, rules, address[1:3])}
         second = size(address)
         heaviest[address] = (second + sum(size(each) for each in loaded), second)
     assert max(first for first, _ in heaviest.values()) < FIRST_VISIT, heaviest
     assert max(second for _, second in heaviest.values()) < SECOND_VISIT, heaviest
 
 
-LOADED = ("stylesheet", "icon", "preload")
+LOADED = ("stylesheet", "preload")
 FACE = re.compile(r"@font-face \{([^}]*)\}")
 
 
-def fonts_for(text: str, rules: str) -> set[str]:
-    """The font files that a browser would fetch for a text; italics and the switch's own are counted always."""
-    wanted = set()
-    for face in FACE.findall(rules):
+FAMILY = {"en": "Literata", "ru": "Literata Russian"}
+
+
+def faces(rules: str, family: str, style: str) -> Iterator[tuple[str, set[int]]]:
+    """The files of a family in one style with the characters that are taken from them, the first choice first."""
+    for face in reversed(FACE.findall(rules)):
         where = re.search(r'url\("([^"]+)"\)', face)
-        ranges = re.findall(r"U\+([0-9A-F]+)(?:-([0-9A-F]+))?", face.partition("unicode-range")[2])
-        if where and any(
-            int(first, 16) <= ord(char) <= int(last or first, 16) for first, last in ranges for char in set(text)
-        ):
-            wanted.add(where[1])
+        if where and f'"{family}"; {style};' in face:
+            spans = re.findall(r"U\+([0-9A-F]+)(?:-([0-9A-F]+))?", face.partition("unicode-range")[2])
+            yield (
+                where[1],
+                {code for first, last in spans for code in range(int(first, 16), int(last or first, 16) + 1)},
+            )
+
+
+def fonts_for(text: str, rules: str, language: str) -> set[str]:
+    """The font files that a browser would fetch for a text, as if all of it were upright; bold and italic of the page's
+    language are counted always."""
+    wanted = {
+        url for url in re.findall(r'url\("([^"]+)"\)', rules) if re.search(rf"-{language}(-bold|-italic)?\.", url)
+    }
+    left = set(map(ord, text))
+    for url, codes in faces(rules, FAMILY[language], "font-weight: 400"):
+        if left & codes:
+            wanted.add(url)
+        left -= codes
     return wanted
 
 
@@ -155,5 +174,37 @@ def test_each_font_is_small_and_carries_its_licence() -> None:
     assert len(files) >= 4
     assert [each.name for each in files if each.stat().st_size > ONE_FONT] == []
     assert "SIL OPEN FONT LICENSE" in (fonts / "OFL.txt").read_text()
-    named = set(re.findall(r'url\("fonts/([^"]+)"\)', (ROOT / "shop" / "static" / "shop.css").read_text()))
+    named = set(re.findall(r'url\("fonts/([^"]+)"\)', CSS))
     assert named == {each.name for each in files}
+
+
+STYLES = ("font-weight: 400", "font-weight: 700", "font-style: italic; font-weight: 400")
+TITLES = {"en": "The Russian Revolution in Retreat", "ru": "Русская революция в отступлении"}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("family", FAMILY.values())
+def test_a_rule_promises_what_its_file_has(family: str, style: str) -> None:
+    named = dict(faces(CSS, family, style))
+    assert len(named) >= 2
+    for url, codes in named.items():
+        with TTFont(ROOT / "shop" / "static" / url, lazy=True) as font:
+            assert codes == set(font.getBestCmap()), url
+
+
+def test_all_rules_of_a_family_and_style_have_the_same_weight() -> None:
+    """A browser takes the rules whose weight fits best and does not look for characters in the others."""
+    for family in FAMILY.values():
+        rules = [each for each in FACE.findall(CSS) if f'font-family: "{family}"' in each]
+        assert sum(len(list(faces(CSS, family, style))) for style in STYLES) == len(rules) > 0
+
+
+@pytest.mark.parametrize("language", FAMILY)
+@pytest.mark.parametrize("style", STYLES[:2])
+def test_titles_and_the_names_of_languages_need_no_further_file(language: str, style: str) -> None:
+    said = set(map(ord, "".join(TITLES.values())))
+    if style == STYLES[0]:
+        said |= set(map(ord, "".join(LANGUAGES.values())))
+    url, codes = next(faces(CSS, FAMILY[language], style))
+    assert f"literata-{language}" in url
+    assert said <= codes

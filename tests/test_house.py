@@ -247,7 +247,8 @@ def outside(page: Page) -> list[str]:
             url = element.get(attribute, "")
             if tag == "link" and element.get("rel") in ("canonical", "alternate"):
                 continue
-            if urlsplit(urljoin("http://localhost/", url)).netloc != "localhost":
+            # A drawing in the page itself is loaded from nowhere.
+            if not url.startswith("data:") and urlsplit(urljoin("http://localhost/", url)).netloc != "localhost":
                 found.append(url)
     return found
 

@@ -163,7 +163,7 @@ def test_a_page_stays_the_same_until_an_availability_class_changes(
 def test_everything_a_page_loads_is_our_own_and_small(client: Client, catalogue: Catalogue) -> None:
     browser, wire = client.application.test_client(), {"Accept-Encoding": "br"}
     page = client.get("/ru-gb/").page
-    loaded = [each.get("href", "") for each in page.all("head/link") if each.get("rel") in ("icon", "preload")]
+    loaded = [each.get("href", "") for each in page.all("head/link") if each.get("rel") == "preload"]
     loaded += [each.get("src", "") for each in page.all(".//img")]
     assert len(loaded) > 2
     size = len(browser.get("/ru-gb/", headers=wire).data)

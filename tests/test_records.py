@@ -267,16 +267,32 @@ def test_the_translation_and_its_original_name_each_other(client: Client, catalo
     assert pointed <= named
 
 
-def test_an_offer_stands_only_where_money_is_taken(client: Client, session: Session, catalogue: Catalogue) -> None:
-    def offered(market: str = "en-gb") -> object:
-        return node(client.get(f"/{market}/books/paperback").page, "paperback").get("offers")
+def test_an_offer_says_how_many_copies_there_are_as_the_page_does(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    for copies, told in ((2, "LimitedAvailability"), (0, "OutOfStock")):
+        set_stock(session, catalogue.paperback, copies)
+        page = client.get("/en-gb/books/paperback").page
+        assert node(page, "paperback")["@type"] == ["Product", "Book"]
+        offer = node(page, "paperback")["offers"]
+        assert (offer["price"], offer["availability"]) == ("22.00", f"https://schema.org/{told}")
+        assert "£22.00" in page.text
+    assert node(client.get("/en-gb/books/russian").page, "russian")["offers"]["availability"].endswith("/InStock")
 
-    set_stock(session, catalogue.paperback, 2)
-    assert offered()["availability"] == "https://schema.org/LimitedAvailability"
-    set_stock(session, catalogue.paperback, 0)
-    assert offered() is None
-    assert node(client.get("/en-gb/books/paperback").page, "paperback")["@type"] == "Book"
-    assert "offers" in node(client.get("/en-gb/books/russian").page, "russian")
+
+@pytest.mark.parametrize("status", ["announced", "out_of_print"])
+def test_what_is_not_sold_has_no_offer_and_its_page_no_words_about_delivery(
+    client: Client, session: Session, catalogue: Catalogue, status: str
+) -> None:
+    changed = update(Edition).where(Edition.slug == "paperback").values(status=status)
+    transact(session, lambda s: s.execute(changed.execution_options(synchronize_session=False)))
+    page = client.get("/en-gb/books/paperback").page
+    assert node(page, "paperback")["@type"] == "Book"
+    assert "offers" not in node(page, "paperback")
+    [box] = page.all(".//section[@class='buy']")
+    words = "".join(box.itertext())
+    assert "Price, delivered" not in words
+    assert "withdraw" not in words
 
 
 def test_a_closed_shop_offers_nothing(

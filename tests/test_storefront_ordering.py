@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select, update
+from sqlalchemy import delete, event, func, select, update
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import Price, Unconfirmed
@@ -64,6 +64,20 @@ def test_who_has_chosen_nothing_is_offered_what_can_be_had(
     assert (fields(answer)["paperback"], fields(answer)["russian"]) == ("1", "0")
     set_stock(session, catalogue.paperback, 0)
     assert fields(client.get("/ru-gb/order"))["russian"] == "1"  # nothing can be had: the form says so of his own
+
+
+def test_an_edition_without_a_price_in_a_region_is_said_to_be_sold_elsewhere(
+    client: Client, session: Session, catalogue: Catalogue
+) -> None:
+    dollars = delete(Price).where(Price.edition_id == catalogue.russian, Price.currency == Currency.USD)
+    transact(session, lambda s: s.execute(dollars.execution_options(synchronize_session=False)))
+    opened_first = client.get("/ru-us/order")
+    assert opened_first.status_code == 200
+    assert (fields(opened_first)["paperback"], fields(opened_first)["russian"]) == ("1", "0")
+    for path in ("/ru-us/order", "/ru-us/", "/ru-us/books/russian"):
+        assert "В этом регионе не продаётся" in client.get(path).page.text.replace("\u00a0", " "), path
+    assert fields(client.get("/ru-gb/order"))["russian"] == "1"
+    assert "не продаётся" not in client.get("/ru-gb/books/russian").page.text
 
 
 def test_an_address_never_brings_the_mark_of_another_buyer(client: Client, catalogue: Catalogue) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from urllib.parse import unquote
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -98,6 +99,25 @@ def test_every_answer_carries_the_headers_that_protect_its_reader(client: Client
         assert "Strict-Transport-Security" not in answer.headers
         assert "Set-Cookie" not in answer.headers
         answer.close()
+
+
+def test_a_font_carries_what_concerns_a_font(client: Client, catalogue: Catalogue) -> None:
+    page = client.get("/en-gb/").page
+    (font, *_) = [each.get("href", "") for each in page.all("head/link[@rel='preload']")]
+    with client.get(font) as answer:
+        assert answer.mimetype == "font/woff2"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert sum(len(name) + len(value) + 4 for name, value in answer.headers) < 350
+
+
+def test_the_icon_needs_no_request_and_is_a_file_for_those_who_ask(client: Client, catalogue: Catalogue) -> None:
+    file, held = client.get("/en-gb/").page.all("head/link[@rel='icon']")
+    kind, _, drawing = held.get("href", "").partition(",")
+    assert kind == "data:image/svg+xml"
+    with client.get(file.get("href", "")) as answer:
+        drawn = answer.get_data(as_text=True).strip()
+    assert unquote(drawing).replace("'", '"') == drawn
 
 
 @pytest.mark.parametrize(

@@ -347,10 +347,14 @@ def test_a_photograph_is_shown_in_both_languages_with_its_words(
 
 def test_a_phone_is_given_the_lightest_width_alone(desk: Client, session: Session, catalogue: Catalogue) -> None:
     photo(desk, data=noise(1500, 1000))
-    sources = desk.get("/en-gb/photos").page.all(".//picture/source")
+    page = desk.get("/en-gb/photos").page
+    for figure in page.all(".//figure"):
+        assert [each.tag for each in figure] == ["picture", "figcaption"]  # HTML: the caption first or last
+    sources = page.all(".//picture/source")
     narrow = [each.get("srcset", "") for each in sources if each.get("media")]
     assert len(narrow) == 2
-    for address in narrow:
+    for address, _, width in (each.partition(" ") for each in narrow):
+        assert re.fullmatch(r"\d+w", width)
         assert len(fetch(desk, address).get_data()) <= 60 * 1024
 
 

@@ -1,7 +1,8 @@
 """What search engines read of a page: a graph in schema.org's words, as JSON-LD.
 
 Sources: schema.org (Book, Product, Offer); Google Search Central, “Merchant listing structured data” and “Book”. A
-page has one currency; an offer stands only where money is taken; who sells is not who published.
+page has one currency; an offer stands where the page shows a price, though there be no copies just now; who sells is
+not who published.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ FORMATS = {
     "ebook": "EBook",
     "audiobook": "AudiobookFormat",
 }
-AVAILABLE = {Availability.IN_STOCK: "InStock", Availability.LAST_COPIES: "LimitedAvailability"}
+AVAILABLE = {
+    Availability.IN_STOCK: "InStock",
+    Availability.LAST_COPIES: "LimitedAvailability",
+    Availability.NONE: "OutOfStock",
+}
 WITHDRAWAL_DAYS = 14
 TO_JSON = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -42,7 +47,7 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An edition as a page shows it. ``offer`` is one copy delivered in the region, where money is taken for it.
+    """An edition as a page shows it. ``offer`` is one copy delivered in the region, where the shop sells it.
 
     ``dispatch_days`` is working days, ``None`` with the days on the way where nobody has confirmed these.
     """

@@ -34,7 +34,7 @@ KINDS = {"pdf": "PDF", "epub": "EPUB", "docx": "DOCX", "odt": "ODT", "jpg": "JPE
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture as templates show it. ``phone`` and ``wide`` are addresses by media type, the latter as ``srcset``."""
+    """A picture as templates show it. ``phone`` and ``wide`` are addresses by media type, as ``srcset``."""
 
     src: str
     width: int
@@ -173,7 +173,7 @@ def _picture(upload: Upload, name: str, alts: Mapping[str, str], credits: Mappin
         largest.height or 0,
         alts.get(language, ""),
         credits.get(language, ""),
-        {kind: _address(files[0], name) for kind, files in sizes.items()},
+        {kind: f"{_address(files[0], name)} {files[0].width}w" for kind, files in sizes.items()},
         {
             kind: ", ".join(f"{_address(file, name)} {file.width}w" for file in files)
             for kind, files in sizes.items()

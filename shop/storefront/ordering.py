@@ -95,13 +95,14 @@ def show_form() -> Answer:
 
 
 def usual_edition(session: Session, editions: Sequence[Edition]) -> str:
-    """What a reader who has named no edition is offered: one that can be ordered, if there is one, and his own
-    language's rather than another's."""
+    """What a reader who has named no edition is offered: one that has a price here and can be ordered, if there is
+    one, and his own language's rather than another's."""
     kept_back = claims.withheld(session)
 
-    def rank(edition: Edition) -> tuple[bool, bool]:
+    def rank(edition: Edition) -> tuple[bool, bool, bool]:
+        priced = edition.price_in(g.market.currency) is not None
         orderable = claims.availability(session, edition, kept_back).orderable
-        return not orderable, edition.language != g.market.language
+        return not priced, not orderable, edition.language != g.market.language
 
     return min(editions, key=rank).slug if editions else ""
 

@@ -61,6 +61,11 @@ class Shown:
     def name(self) -> str:
         return self.text.name if self.text else self.edition.title
 
+    @property
+    def sold_elsewhere(self) -> bool:
+        """There are copies, and no price for readers of this region."""
+        return self.availability.orderable and self.home is None and not self.kept_back
+
 
 def register(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/", "home", public(home))

@@ -23,6 +23,8 @@ OWN_GUARD = ("/stripe/webhook",)  # carries a signature instead
 BROKEN_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 FORM, FILES = "application/x-www-form-urlencoded", "multipart/form-data"
 HSTS = "max-age=31536000"
+OF_DOCUMENTS = ("Content-Security-Policy", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy")
+"""What a browser heeds in a document or a stylesheet: before each font half a kilobyte that a reader waits for."""
 DRAINED = 4 * 1024 * 1024  # bytes
 CHUNK = 64 * 1024
 SPOOLED = 500 * 1024  # bytes; what is longer goes to a temporary file (as Werkzeug does it)
@@ -155,10 +157,12 @@ def standing_headers(app: Flask) -> Callable[[Response], Response]:
     }
     if of_shop.production:
         standing["Strict-Transport-Security"] = HSTS
+    of_fonts = {name: value for name, value in standing.items() if name not in OF_DOCUMENTS}
 
     def add_headers(response: Response) -> Response:
         said = {name.lower() for name, _ in response.headers}
-        response.headers.extend([pair for pair in standing.items() if pair[0].lower() not in said])
+        wanted = of_fonts if (response.mimetype or "").startswith("font/") else standing
+        response.headers.extend([pair for pair in wanted.items() if pair[0].lower() not in said])
         return response
 
     return add_headers

@@ -226,7 +226,7 @@ def _shop() -> jsonld.Shop:
 
 def _shown(shown: Shown) -> jsonld.Shown:
     session, trader, home = db.session(), seller(), shown.home
-    buyable = home is not None and shown.availability.orderable and not claims.sales_closed(session)
+    sold = home is not None and shown.availability in jsonld.AVAILABLE and not claims.sales_closed(session)
     days_told = home is not None and (home.zone.slug, claims.DAYS) not in claims.withheld(session)
     picture = cover(shown.edition.cover, shown.edition.slug)
     return jsonld.Shown(
@@ -236,6 +236,6 @@ def _shown(shown: Shown) -> jsonld.Shown:
         picture=settings().shop_url + picture if picture else "",
         returns=settings().shop_url + url_for("storefront.page", slug="returns"),
         availability=shown.availability,
-        offer=home if buyable else None,
+        offer=home if sold else None,
         dispatch_days=trader.dispatch_days if trader and days_told else None,
     )
