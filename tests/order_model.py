@@ -531,6 +531,9 @@ class Model:
             self.look_at_refunds(intent)
         for dispute in self.world.disputes.values():
             self.look_at_dispute(dispute)
+        for warning_id, charge_id in self.world.warnings.items():
+            if self.knows(intent := self.world.intent_of(charge_id)):
+                self.of(intent).worry("fraud_warning", warning_id)
         self.sweep()
         for event_id in self.world.undelivered:
             event = self.world.events[event_id]
