@@ -224,8 +224,10 @@ class StripeGateway:
                 refused = getattr(error, "param", None) or ""
                 raise GatewayRefused(error.code or type(error).__name__, _words(error), refused) from error
             # A failure once kept under an idempotency key is all that the key leads to for a day (Stripe,
-            # "Idempotent requests").
-            spent = (error.headers or {}).get("Idempotent-Replayed") == "true"
+            # "Idempotent requests"); that a 5xx is not worth another try says that it is kept.
+            headers = error.headers or {}
+            kept = (error.http_status or 0) >= 500 and headers.get("Stripe-Should-Retry") == "false"
+            spent = kept or headers.get("Idempotent-Replayed") == "true"
             raise GatewayUnavailable(_words(error), spent=spent) from error
         except GatewayError:
             raise
