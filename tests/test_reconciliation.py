@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,13 +13,15 @@ from sqlalchemy.orm import Session
 
 from shop.database import transact
 from shop.duty import Duty
-from shop.errors import GatewayUnavailable, WrongState
+from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.letters.models import Kind, Letter
+from shop.money import Currency
 from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Order, Worry
 from shop.payments import checkouts, inbox, reconciliation, refund_calls, refunds, settling
 from shop.payments.comparison import Comparison, Found
+from shop.payments.gateway import BalanceFacts, WarningFacts
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
 from tests.client import Client, let_in
@@ -213,6 +215,28 @@ def test_a_fraud_warning_of_which_no_event_was_owed_is_found_once(
     is_quiet(session, gateway, now)
     assert deliver(client, gateway, "radar.early_fraud_warning.created", "issfr_1").status_code == 200
     assert len(letters(session, Kind.ATTENTION)) == 1
+
+
+class Narrow(FakeGateway):
+    """A provider whose key has no right to read warnings of fraud."""
+
+    def warnings_since(self, moment: datetime) -> Iterator[WarningFacts]:
+        raise GatewayRefused("more_permissions_required", f"warnings since {moment}")
+
+
+def test_a_key_that_may_not_read_warnings_is_named_and_everything_else_is_compared(
+    session: Session, catalogue: Catalogue, now: datetime
+):
+    narrow = Narrow()
+    narrow.now = now
+    order = make_order(session, now=now)
+    money = narrow.checkouts[pay(session, narrow, order, now)]
+    narrow.balance["txn_1"] = BalanceFacts("txn_1", "charge", money.charge_id, 2550, 58, 2492, Currency.GBP, now)
+    report = reconciliation.run(session, narrow, now)
+    assert report.missing_there == ["early_fraud_warnings"]
+    session.refresh(order)
+    assert order.payment_state is PaymentState.PAID
+    assert session.scalars(select(LedgerEntry.net)).all() == [2492]
 
 
 def test_an_event_kept_here_and_failed_is_worked_when_the_provider_lists_it(
