@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from shop import audit, erasure, revisions
+from shop import audit, duty, erasure, revisions
 from shop.admin.commands import admin_group
 from shop.catalogue import offers
 from shop.cli_backups import backup, restore
@@ -89,9 +89,16 @@ def worker(once: bool) -> None:
 
 @shop.command("reconcile")
 def reconcile() -> None:
-    """Compare everything with Stripe and put right what differs."""
+    """Compare everything with Stripe and put right what differs.
+
+    It looks back a month, and further if the worker last did it longer ago, as in a restored backup.
+    """
+    session, moment = db.session(), now()
+    month = moment - reconciliation.EVENT_MEMORY
+    since = min(duty.last_begun(session, reconciliation.DUTY) or month, month)
+    session.rollback()
     try:
-        report = reconciliation.run(db.session(), gateway(), now())
+        report = reconciliation.run(session, gateway(), moment, since)
     except GatewayError as error:
         raise click.ClickException(f"Stripe did not answer as expected: {error}") from error
     click.echo(f"looked up {report.looked_up}, put right {len(report.applied)}")

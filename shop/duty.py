@@ -35,6 +35,12 @@ def claim(session: Session, name: str, lease: timedelta, now: datetime) -> Duty 
     return session.get_one(Duty, name, populate_existing=True) if taken else None
 
 
+def last_begun(session: Session, name: str) -> datetime | None:
+    """When the last run that came to its end had begun; ``None`` before the first."""
+    known = session.get(Duty, name)
+    return known.begun_at if known else None
+
+
 def finish(session: Session, name: str, begun_at: datetime, every: timedelta) -> None:
     """Note that a run came to its end; the next one is due ``every`` after this one began."""
     session.execute(

@@ -87,7 +87,7 @@ class Worker:
         self._duty(session, "holds", timedelta(seconds=30), release_holds, moment, everything, SHORT)
 
     def _long_duties(self, session: Session, moment: datetime, everything: bool) -> None:
-        self._duty(session, "reconciliation", timedelta(minutes=10), reconcile, moment, everything)
+        self._duty(session, reconciliation.DUTY, timedelta(minutes=10), reconcile, moment, everything)
         self._duty(session, "papers", timedelta(seconds=30), make_papers, moment, everything)
         self._duty(session, "libraries", timedelta(minutes=5), remind_of_libraries, moment, everything)
         self._duty(session, "housekeeping", timedelta(hours=1), keep_house, moment, everything)

@@ -23,6 +23,7 @@ from shop.payments.gateway import (
     DisputeFacts,
     IncomingEvent,
     RefundFacts,
+    WarningFacts,
 )
 
 SECRET = b"whsec_of_the_remembered_provider"
@@ -164,9 +165,14 @@ class FakeGateway:
             found = [each for each in self.disputes.values() if each.created >= moment]
         yield from found
 
-    def warning_charge(self, warning_id: str) -> str:
-        with self._call("warning_charge"):
-            return _known(self.warnings, warning_id)
+    def look_up_warning(self, warning_id: str) -> WarningFacts:
+        with self._call("look_up_warning"):
+            return WarningFacts(warning_id, _known(self.warnings, warning_id))
+
+    def warnings_since(self, moment: datetime) -> Iterator[WarningFacts]:
+        with self._call("warnings_since"):
+            found = [WarningFacts(*each) for each in self.warnings.items()]
+        yield from found
 
     def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]:
         with self._call("balance_since"):

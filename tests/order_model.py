@@ -215,8 +215,10 @@ class Model:
             if lapsing and order.payment == "awaiting" and all_over and not order.disagrees:
                 self.let_go(order, "expired")
         elif facts.failed and order.payment in WAITING:
-            self.let_go(order, "failed")
-            order.letters["payment_failed"] += 1
+            hopeful = ("complete",) if order.payment == "processing" else ("new", "open", "complete")
+            if not any(each.state in hopeful for each in order.pages):
+                self.let_go(order, "failed")
+                order.letters["payment_failed"] += 1
         elif facts.status == "complete" and not facts.failed and order.payment == "awaiting":
             order.payment = "processing"
             order.letters["payment_delayed"] += 1
@@ -531,6 +533,9 @@ class Model:
             self.look_at_refunds(intent)
         for dispute in self.world.disputes.values():
             self.look_at_dispute(dispute)
+        for warning_id, charge_id in self.world.warnings.items():
+            if self.knows(intent := self.world.intent_of(charge_id)):
+                self.of(intent).worry("fraud_warning", warning_id)
         self.sweep()
         for event_id in self.world.undelivered:
             event = self.world.events[event_id]

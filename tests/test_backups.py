@@ -41,6 +41,7 @@ from tests.fake_gateway import FakeGateway
 from tests.fake_mailer import FakeMailer
 from tests.test_admin_orders import desk
 from tests.test_setup import BAD, WELL, found
+from tests.till import is_strict
 
 __all__ = ["desk"]
 PDF = b"%PDF-1.7 a purchase order"
@@ -392,6 +393,13 @@ def test_the_password_of_the_database_is_not_among_the_words_of_a_command(app: F
     address, environ = databases._address(url)
     assert address == "postgresql://bookstall@db.example:5433/shop?sslmode=require"
     assert environ["PGPASSWORD"] == "other"
+
+
+@pytest.mark.parametrize("database_url", ["serializable"], indirect=True)
+def test_a_database_whose_address_has_options_is_copied_as_well(app: Flask, tmp_path: Path) -> None:
+    """Such as the strictest level of isolation in the README; PostgreSQL's programs take no "+" for a space."""
+    assert is_strict(app)
+    assert flask_shop(app, "restore", backup(app, tmp_path), "--check").exit_code == 0
 
 
 def test_the_set_up_page_says_when_the_last_backup_was_made_and_whether_that_is_long_ago(

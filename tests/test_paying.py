@@ -273,6 +273,28 @@ def test_a_delayed_payment_that_failed_and_then_arrives_all_the_same_revives_the
     assert "revived" in story(session, order)
 
 
+@pytest.mark.parametrize("waits", ["for its own page", "for its own page's money"])
+def test_a_delayed_payment_that_fails_frees_no_copies_while_another_page_may_be_paid(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime, waits: str
+):
+    """As after a restored backup, when a page is open that is not known here."""
+    order = make_order(session, now=now)
+    own = checkouts.pay_page(session, gateway, order.id, "http://localhost", now).rpartition("/")[2]
+    other = gateway.open_checkout("another", attempts(session, order)[0].parameters).checkout_id
+    if waits == "for its own page's money":
+        gateway.pay(own, paid=False)
+        deliver(client, gateway, COMPLETED, own)
+    gateway.pay(other, failed=True)
+    deliver(client, gateway, FAILED, other)
+    session.refresh(order)
+    assert order.payment_state in (PaymentState.AWAITING, PaymentState.PROCESSING)
+    assert counters(session, catalogue.paperback) == (40, 1, 0)
+    assert letters(session, Kind.PAYMENT_FAILED) == []
+    gateway.pay(own)
+    deliver(client, gateway, SUCCEEDED, own)
+    is_paid_once(session, order)
+
+
 def test_news_of_an_end_does_not_undo_a_payment(
     client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,16 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import transact
-from shop.errors import GatewayUnavailable
+from shop.duty import Duty
+from shop.errors import GatewayRefused, GatewayUnavailable, WrongState
 from shop.letters.models import Kind, Letter
-from shop.orders import timeline
+from shop.money import Currency
+from shop.orders import fulfilment, timeline
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Order
+from shop.orders.models import Order, Worry
 from shop.payments import checkouts, inbox, reconciliation, refund_calls, refunds, settling
 from shop.payments.comparison import Comparison, Found
+from shop.payments.gateway import BalanceFacts, WarningFacts
 from shop.payments.ledger import LedgerEntry
 from shop.payments.models import Dispute, InboxEvent, InboxState, Payment, PaymentRole, Refund, RefundState
 from tests.client import Client, let_in
@@ -194,6 +197,48 @@ def test_events_that_were_not_delivered_are_worked(
     is_quiet(session, gateway, now)
 
 
+def test_a_fraud_warning_of_which_no_event_was_owed_is_found_once(
+    client: Client, session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
+):
+    """While its endpoint is switched off the provider owes it no event, so none is ever listed as undelivered."""
+    make_admin(session)
+    order = make_paid_order(session, gateway, now)
+    gateway.warnings["issfr_1"] = payments(session)[0].charge_id
+    gateway.warnings["issfr_2"] = "ch_of_another_shop"
+    report = reconciliation.run(session, gateway, now, now)
+    assert report.applied == ["issfr_1"]
+    assert gateway.calls.count("look_up_warning") == 1
+    session.refresh(order)
+    assert [(each.worry, each.cause) for each in order.concerns] == [(Worry.FRAUD_WARNING, "issfr_1")]
+    with pytest.raises(WrongState):
+        transact(session, fulfilment.post, order.id, "", "", ADMIN, now)
+    is_quiet(session, gateway, now)
+    assert deliver(client, gateway, "radar.early_fraud_warning.created", "issfr_1").status_code == 200
+    assert len(letters(session, Kind.ATTENTION)) == 1
+
+
+class Narrow(FakeGateway):
+    """A provider whose key has no right to read warnings of fraud."""
+
+    def warnings_since(self, moment: datetime) -> Iterator[WarningFacts]:
+        raise GatewayRefused("more_permissions_required", f"warnings since {moment}")
+
+
+def test_a_key_that_may_not_read_warnings_is_named_and_everything_else_is_compared(
+    session: Session, catalogue: Catalogue, now: datetime
+):
+    narrow = Narrow()
+    narrow.now = now
+    order = make_order(session, now=now)
+    money = narrow.checkouts[pay(session, narrow, order, now)]
+    narrow.balance["txn_1"] = BalanceFacts("txn_1", "charge", money.charge_id, 2550, 58, 2492, Currency.GBP, now)
+    report = reconciliation.run(session, narrow, now)
+    assert report.missing_there == ["early_fraud_warnings"]
+    session.refresh(order)
+    assert order.payment_state is PaymentState.PAID
+    assert session.scalars(select(LedgerEntry.net)).all() == [2492]
+
+
 def test_an_event_kept_here_and_failed_is_worked_when_the_provider_lists_it(
     session: Session, catalogue: Catalogue, gateway: FakeGateway, now: datetime
 ):
@@ -302,6 +347,24 @@ def test_the_command_says_what_it_put_right(
     gateway.before.append(AWAY)
     assert app.test_cli_runner().invoke(args=["shop", "reconcile"]).exit_code == 1
     assert session.scalars(select(Refund)).all() == []
+
+
+def test_the_command_looks_back_to_when_the_worker_last_did_it(
+    app: Flask, session: Session, catalogue: Catalogue, gateway: FakeGateway
+):
+    """A backup of seven weeks ago does not know what was ordered and paid six weeks ago."""
+    today = datetime.now(UTC)
+    gateway.now = then = today - 42 * DAY
+    order = make_order(session, now=then)
+    pay(session, gateway, order, then)
+    request = attempts(session, order)[0].parameters
+    unknown = {**request, "metadata": {**request["metadata"], "order": "RR-00000000"}}
+    gateway.pay(gateway.open_checkout("a key of then", {**unknown, "expires_at": str(then + DAY)}).checkout_id)
+    session.add(Duty(name="reconciliation", begun_at=today - 49 * DAY, due_at=today))
+    session.commit()
+    told = app.test_cli_runner().invoke(args=["shop", "reconcile"])
+    assert told.exit_code == 0, told.output
+    assert PaymentRole.ORPHAN in [payment.role for payment in payments(session)]
 
 
 def life(session: Session, gateway: FakeGateway, now: datetime, tell: Callable[[str, str], None]) -> list[Order]:

@@ -320,8 +320,9 @@ def test_an_error_after_the_fact_is_remembered_with_its_key(shop: Shop) -> None:
     before = len(shop.sandbox.ledger()["sessions"])
     shop.sandbox.control("faults", {"after": 1, "status": 500})
     for _ in range(2):
-        with pytest.raises(stripe.APIError):
+        with pytest.raises(stripe.APIError) as caught:
             shop.v1.checkout.sessions.create(checkout(), {"idempotency_key": "kept-500"})  # type: ignore[arg-type]
+        assert (caught.value.headers or {})["Stripe-Should-Retry"] == "false"  # it would be answered the same
     assert len(shop.sandbox.ledger()["sessions"]) == before + 1
 
 
@@ -350,6 +351,27 @@ def test_rate_limits_look_like_stripes(shop: Shop) -> None:
         shop.v1.balance.retrieve()
     assert caught.value.error is not None
     assert caught.value.error.code == "rate_limit"
+
+
+def test_a_busy_object_is_a_429_that_asks_to_be_tried_again(shop: Shop) -> None:
+    """The package gives up at a limit and waits for a lock (Stripe, “Rate limits”, object lock timeouts)."""
+    for limit in ({"status": 429}, {"locked": True}):
+        shop.sandbox.control("faults", {"before": 1, **limit})
+        with pytest.raises(stripe.RateLimitError) as caught:
+            shop.v1.balance.retrieve()
+    patient = client_of(shop.sandbox, max_network_retries=1)
+    shop.sandbox.control("faults", {"before": 1, "locked": True})
+    assert patient.v1.balance.retrieve().object == "balance"
+    assert caught.value.error is not None
+    assert caught.value.error.code == "lock_timeout"
+
+
+def test_a_conflict_is_about_the_key(shop: Shop) -> None:
+    shop.sandbox.control("faults", {"before": 1, "status": 409})
+    with pytest.raises(stripe.APIError) as caught:
+        shop.v1.balance.retrieve()
+    assert caught.value.error is not None
+    assert caught.value.error.code == "idempotency_key_in_use"
 
 
 def test_what_was_sent_can_be_looked_at(shop: Shop) -> None:

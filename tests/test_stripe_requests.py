@@ -24,6 +24,7 @@ from stripe.params import (
     WebhookEndpointCreateParams,
 )
 from stripe.params.checkout import SessionCreateParams, SessionListParams, SessionRetrieveParams
+from stripe.params.radar import EarlyFraudWarningListParams
 
 from shop.database import transact
 from shop.errors import GatewayRefused, GatewayUnavailable
@@ -161,6 +162,7 @@ def test_every_call_the_shop_makes_has_only_parameters_that_stripe_knows(
         ("GET", "/v1/refunds"): RefundListParams,
         ("GET", "/v1/events"): EventListParams,
         ("GET", "/v1/disputes"): DisputeListParams,
+        ("GET", "/v1/radar/early_fraud_warnings"): EarlyFraudWarningListParams,
         ("GET", "/v1/balance_transactions"): BalanceTransactionListParams,
     }
     seen = set()

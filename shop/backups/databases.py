@@ -221,7 +221,9 @@ def _address(url: URL) -> tuple[str, dict[str, str]]:
     password = query.pop("password", None) or url.password
     plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
-    return plain.render_as_string(hide_password=False), environ
+    # SQLAlchemy writes a space of the query as "+", which these programs take for a plus sign.
+    head, mark, tail = plain.render_as_string(hide_password=False).partition("?")
+    return head + mark + tail.replace("+", "%20"), environ
 
 
 def _stop(why: str) -> str:

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from shop.database import lock, transact
 from shop.errors import GatewayUnavailable
 from shop.letters import outbox
-from shop.letters.models import Kind
+from shop.letters.models import Kind, Letter
 from shop.orders import placing, timeline
-from shop.orders.models import Order, Worry
+from shop.orders.models import Concern, Order, Worry
 from shop.payments import invoice_news
-from shop.payments.gateway import DisputeFacts, PaymentGateway
+from shop.payments.gateway import DisputeFacts, PaymentGateway, WarningFacts
 from shop.payments.models import HARMLESS, Dispute, Payment
 
 OVER = ("won", "lost", "warning_closed", "prevented")
@@ -156,7 +156,7 @@ def warn(
     session: Session, gateway: PaymentGateway, warning_id: str, now: datetime, also: Also | None = None
 ) -> bool:
     """Flag the order an early fraud warning is about; false when its payment is not known here."""
-    charge_id = gateway.warning_charge(warning_id)
+    charge_id = gateway.look_up_warning(warning_id).charge_id
 
     def work(s: Session) -> bool | None:
         payment = _payment(s, "", charge_id)
@@ -184,6 +184,18 @@ def warn(
         if known is not None:
             return known
     raise GatewayUnavailable(f"the payment of {warning_id} keeps changing")
+
+
+def is_new(session: Session, facts: WarningFacts) -> bool:
+    """Whether a warning is about a payment that is known here, and nobody has been told of it."""
+    payment = _payment(session, "", facts.charge_id)
+    raised = select(Concern.id).where(Concern.worry == Worry.FRAUD_WARNING, Concern.cause == facts.provider_id)
+    told = select(Letter.id).where(
+        Letter.kind.in_((Kind.ATTENTION, Kind.LIBRARY_ATTENTION)), Letter.cause == facts.provider_id
+    )
+    new = payment is not None and not any(session.scalar(each.limit(1)) for each in (raised, told))
+    session.rollback()
+    return new
 
 
 def _payment(session: Session, intent_id: str, charge_id: str) -> Payment | None:

@@ -98,6 +98,14 @@ class BalanceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WarningFacts:
+    """The card's network believes that a charge is a fraud, though nobody has disputed it yet."""
+
+    provider_id: str
+    charge_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingEvent:
     """A verified webhook: only a trigger, never a source of facts."""
 
@@ -185,8 +193,9 @@ class PaymentGateway(Protocol):
 
     def disputes_since(self, moment: datetime) -> Iterator[DisputeFacts]: ...
 
-    def warning_charge(self, warning_id: str) -> str:
-        """The charge an early fraud warning is about."""
+    def look_up_warning(self, warning_id: str) -> WarningFacts: ...
+
+    def warnings_since(self, moment: datetime) -> Iterator[WarningFacts]: ...
 
     def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]: ...
 

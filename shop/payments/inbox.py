@@ -118,7 +118,7 @@ def _work(
         known = bool(facts.intent_id) and _paid_first(session, gateway, facts.intent_id, now)
         known = known and disputes.learn(session, gateway, object_id, now, also=applied)
     elif kind == WARNING:
-        intent_id = gateway.charge_intent(gateway.warning_charge(object_id))
+        intent_id = gateway.charge_intent(gateway.look_up_warning(object_id).charge_id)
         known = bool(intent_id) and _paid_first(session, gateway, intent_id, now)
         known = known and disputes.warn(session, gateway, object_id, now, also=applied)
     if not known:

@@ -283,8 +283,17 @@ def _delayed(
 def _failed(
     session: Session, order: Order, attempt: CheckoutAttempt | None, facts: CheckoutFacts, now: datetime
 ) -> None:
-    """A delayed method's money did not come: the copies go back."""
+    """A delayed method's money did not come: the copies go back, unless another page may still bring it."""
     if order.payment_state not in (PaymentState.AWAITING, PaymentState.PROCESSING):
+        return
+    session.flush()
+    hopeful = [AttemptState.COMPLETE]
+    if order.payment_state is PaymentState.AWAITING:
+        hopeful += [AttemptState.NEW, AttemptState.OPEN]
+    other = select(CheckoutAttempt.id).where(
+        CheckoutAttempt.order_id == order.id, CheckoutAttempt.state.in_(hopeful)
+    )
+    if session.scalar(other.limit(1)) is not None:
         return
     order.payment_state = after_payment(order.payment_state, Action.FAIL)
     arrivals.keep_buyer(order, facts)

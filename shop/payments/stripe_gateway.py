@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from types import SimpleNamespace
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import stripe
 
 from shop.errors import ForgedEvent, GatewayError, GatewayRefused, GatewayUnavailable
-from shop.money import Currency
+from shop.payments import stripe_answers as read
 from shop.payments.gateway import (
-    Address,
     BalanceFacts,
     CheckoutFacts,
     CheckoutRequest,
     DisputeFacts,
     IncomingEvent,
     RefundFacts,
+    WarningFacts,
 )
 
 T = TypeVar("T")
@@ -37,7 +35,6 @@ RETRIES = 2
 TOLERANCE = 300  # seconds a webhook's signature may be old (Stripe, "Verify webhook signatures")
 SHIPPING_TAX_CODE = "txcd_92010001"
 PAGE = 100
-WORD = re.compile(r"[A-Za-z0-9_.]{1,80}")
 # Not UTF-8, not JSON, not an event, a time beyond all times, or a signature that is not ASCII.
 MALFORMED = (ValueError, TypeError, AttributeError, LookupError, OverflowError, OSError, RecursionError)
 SETTLED_WHOLE = "payment_intent.latest_charge"
@@ -116,14 +113,14 @@ class StripeGateway:
 
     def open_checkout(self, key: str, parameters: Mapping[str, Any]) -> CheckoutFacts:
         return self._call(
-            lambda api: _checkout(api.checkout.sessions.create(dict(parameters), {"idempotency_key": key}))
+            lambda api: read.checkout(api.checkout.sessions.create(dict(parameters), {"idempotency_key": key}))
         )
 
     def look_up(self, checkout_id: str) -> CheckoutFacts:
         # Read as it came: making the package's objects of three hundred fields would be a quarter of settling.
         path = f"/v1/checkout/sessions/{quote(checkout_id, safe='')}"
         answer = self._call(lambda _api: self._stripe().raw_request("get", path, expand=[SETTLED_WHOLE]))
-        return self._call(lambda _api: _checkout(json.loads(answer.body, object_hook=_plain)))
+        return self._call(lambda _api: read.checkout(json.loads(answer.body, object_hook=read.plain)))
 
     def close_checkout(self, checkout_id: str) -> CheckoutFacts:
         # A refusal means complete or expired already: Stripe decides that race, and the next look says which.
@@ -136,7 +133,7 @@ class StripeGateway:
             lambda api, after: api.checkout.sessions.list(
                 _page(moment, after) | {"expand": [f"data.{SETTLED_WHOLE}"]}
             ),
-            _checkout,
+            read.checkout,
         )
 
     def checkout_of(self, intent_id: str) -> CheckoutFacts | None:
@@ -145,7 +142,7 @@ class StripeGateway:
                 {"payment_intent": intent_id, "limit": 1, "expand": [f"data.{SETTLED_WHOLE}"]}
             )
         )
-        return _checkout(found.data[0]) if found.data else None
+        return read.checkout(found.data[0]) if found.data else None
 
     def refund(
         self, key: str, intent_id: str, amount: int, reason: str, metadata: Mapping[str, str]
@@ -157,49 +154,56 @@ class StripeGateway:
         }
         if reason:
             parameters["reason"] = reason
-        return self._call(lambda api: _refund(api.refunds.create(parameters, {"idempotency_key": key})))
+        return self._call(lambda api: read.refund(api.refunds.create(parameters, {"idempotency_key": key})))
 
     def refunds_of(self, intent_id: str) -> list[RefundFacts]:
         def page(api: Any, after: str) -> Any:
             return api.refunds.list({"payment_intent": intent_id, **_page(None, after)})
 
-        return list(self._pages(page, _refund))
+        return list(self._pages(page, read.refund))
 
     def refunds_since(self, moment: datetime) -> Iterator[RefundFacts]:
-        yield from self._pages(lambda api, after: api.refunds.list(_page(moment, after)), _refund)
+        yield from self._pages(lambda api, after: api.refunds.list(_page(moment, after)), read.refund)
 
     def refund_intent(self, refund_id: str) -> str:
-        return self._call(lambda api: _id(api.refunds.retrieve(refund_id).payment_intent))
+        return self._call(lambda api: read.id_of(api.refunds.retrieve(refund_id).payment_intent))
 
     def charge_intent(self, charge_id: str) -> str:
-        return self._call(lambda api: _id(api.charges.retrieve(charge_id).payment_intent))
+        return self._call(lambda api: read.id_of(api.charges.retrieve(charge_id).payment_intent))
 
     def look_up_dispute(self, dispute_id: str) -> DisputeFacts:
-        return self._call(lambda api: _dispute(api.disputes.retrieve(dispute_id)))
+        return self._call(lambda api: read.dispute(api.disputes.retrieve(dispute_id)))
 
     def disputes_since(self, moment: datetime) -> Iterator[DisputeFacts]:
-        yield from self._pages(lambda api, after: api.disputes.list(_page(moment, after)), _dispute)
+        yield from self._pages(lambda api, after: api.disputes.list(_page(moment, after)), read.dispute)
 
-    def warning_charge(self, warning_id: str) -> str:
-        return self._call(lambda api: _id(api.radar.early_fraud_warnings.retrieve(warning_id).charge))
+    def look_up_warning(self, warning_id: str) -> WarningFacts:
+        return self._call(lambda api: read.warning(api.radar.early_fraud_warnings.retrieve(warning_id)))
+
+    def warnings_since(self, moment: datetime) -> Iterator[WarningFacts]:
+        yield from self._pages(
+            lambda api, after: api.radar.early_fraud_warnings.list(_page(moment, after)), read.warning
+        )
 
     def balance_since(self, moment: datetime) -> Iterator[BalanceFacts]:
-        yield from self._pages(lambda api, after: api.balance_transactions.list(_page(moment, after)), _balance)
+        yield from self._pages(
+            lambda api, after: api.balance_transactions.list(_page(moment, after)), read.balance
+        )
 
     def undelivered_since(self, moment: datetime, types: list[str]) -> Iterator[IncomingEvent]:
         def page(api: Any, after: str) -> Any:
             return api.events.list({"types": types, "delivery_success": False, **_page(moment, after)})
 
-        yield from self._pages(page, _event)
+        yield from self._pages(page, read.event)
 
     def event(self, event_id: str) -> IncomingEvent:
-        return self._call(lambda api: _event(api.events.retrieve(event_id)))
+        return self._call(lambda api: read.event(api.events.retrieve(event_id)))
 
     def verify(self, body: bytes, signature: str) -> IncomingEvent:
         for secret in self._secrets:
             try:
                 stripe.WebhookSignature.verify_header(body, signature, secret, TOLERANCE)
-                return _told(json.loads(body))
+                return read.told(json.loads(body))
             except stripe.SignatureVerificationError:
                 continue
             except MALFORMED as error:
@@ -220,8 +224,10 @@ class StripeGateway:
                 refused = getattr(error, "param", None) or ""
                 raise GatewayRefused(error.code or type(error).__name__, _words(error), refused) from error
             # A failure once kept under an idempotency key is all that the key leads to for a day (Stripe,
-            # "Idempotent requests").
-            spent = (error.headers or {}).get("Idempotent-Replayed") == "true"
+            # "Idempotent requests"); that a 5xx is not worth another try says that it is kept.
+            headers = error.headers or {}
+            kept = (error.http_status or 0) >= 500 and headers.get("Stripe-Should-Retry") == "false"
+            spent = kept or headers.get("Idempotent-Replayed") == "true"
             raise GatewayUnavailable(_words(error), spent=spent) from error
         except GatewayError:
             raise
@@ -229,11 +235,11 @@ class StripeGateway:
             # The package itself stumbles over truncated and malformed answers, with any exception there is.
             raise GatewayUnavailable(f"{type(error).__name__}: {error}") from error
 
-    def _pages(self, fetch: Callable[[Any, str], Any], read: Callable[[Any], T]) -> Iterator[T]:
+    def _pages(self, fetch: Callable[[Any, str], Any], tell: Callable[[Any], T]) -> Iterator[T]:
         after = ""
         while True:
             found = self._call(lambda api, after=after: fetch(api, after))  # type: ignore[misc]
-            yield from (read(each) for each in found.data)
+            yield from (tell(each) for each in found.data)
             if not found.has_more or not found.data:
                 return
             after = found.data[-1].id
@@ -268,150 +274,6 @@ def _page(moment: datetime | None, after: str) -> dict[str, Any]:
     if after:
         page["starting_after"] = after
     return page
-
-
-def _checkout(session: Any) -> CheckoutFacts:
-    intent = session.payment_intent
-    charge = _whole(intent, "latest_charge")
-    shipping = _whole(session.collected_information, "shipping_details")
-    details = session.customer_details
-    complete_unpaid = session.status == "complete" and session.payment_status == "unpaid"
-    return CheckoutFacts(
-        checkout_id=session.id,
-        livemode=session.livemode,
-        status=session.status or "",
-        paid=session.status == "complete" and session.payment_status in ("paid", "no_payment_required"),
-        failed=complete_unpaid and _whole(intent, "status") in ("requires_payment_method", "canceled"),
-        currency=_currency(session.currency),
-        books=session.amount_subtotal or 0,
-        postage=_whole(session.shipping_cost, "amount_total") or 0,
-        total=session.amount_total or 0,
-        intent_id=_id(intent),
-        charge_id=_id(charge),
-        url=session.url or "",
-        metadata=_dictionary(session.metadata),
-        reference=session.client_reference_id or "",
-        email=_whole(details, "email") or "",
-        phone=_whole(details, "phone") or "",
-        address=_address(shipping),
-        card=_card(charge),
-        created=_moment(session.created),
-        expires_at=_moment(session.expires_at),
-    )
-
-
-def _address(shipping: Any) -> Address:
-    where = _whole(shipping, "address")
-    parts = ("line1", "line2", "city", "state", "postal_code", "country")
-    return Address(_whole(shipping, "name") or "", *(_whole(where, part) or "" for part in parts))
-
-
-def _card(charge: Any) -> str:
-    card = _whole(_whole(charge, "payment_method_details"), "card")
-    return f"{card.brand} {card.last4}" if _whole(card, "last4") else ""
-
-
-def _refund(refund: Any) -> RefundFacts:
-    return RefundFacts(
-        provider_id=refund.id,
-        intent_id=_id(refund.payment_intent),
-        amount=refund.amount,
-        status=refund.status or "pending",
-        failure=_whole(refund, "failure_reason") or "",
-        reason=refund.reason or "",
-        metadata=_dictionary(refund.metadata),
-        created=_moment(refund.created),
-    )
-
-
-def _dispute(dispute: Any) -> DisputeFacts:
-    return DisputeFacts(
-        provider_id=dispute.id,
-        intent_id=_id(dispute.payment_intent),
-        charge_id=_id(dispute.charge),
-        amount=dispute.amount,
-        status=dispute.status,
-        reason=dispute.reason,
-        due_by=_moment(_whole(dispute.evidence_details, "due_by")),
-        created=datetime.fromtimestamp(dispute.created, UTC),
-    )
-
-
-def _balance(transaction: Any) -> BalanceFacts:
-    return BalanceFacts(
-        provider_id=transaction.id,
-        kind=transaction.reporting_category,
-        source_id=_id(transaction.source),
-        amount=transaction.amount,
-        fee=transaction.fee,
-        net=transaction.net,
-        currency=_currency(transaction.currency),
-        created=datetime.fromtimestamp(transaction.created, UTC),
-    )
-
-
-def _event(event: Any) -> IncomingEvent:
-    return IncomingEvent(
-        event_id=_word(event.id),
-        type=_word(event.type),
-        object_id=_id(event.data.object),
-        livemode=bool(event.livemode),
-        created=datetime.fromtimestamp(event.created, UTC),
-    )
-
-
-def _told(event: Any) -> IncomingEvent:
-    """What a webhook's body says: names alone, since the object itself is fetched afresh ("The Event object")."""
-    if event["object"] != "event":
-        raise ValueError("no event")
-    subject = event["data"]["object"]
-    return IncomingEvent(
-        event_id=_word(event["id"]),
-        type=_word(event["type"]),
-        object_id=_word(subject["id"]) if "id" in subject else "",
-        livemode=bool(event["livemode"]),
-        created=datetime.fromtimestamp(event["created"], UTC),
-    )
-
-
-def _word(value: Any) -> str:
-    """An id or a type as Stripe makes them; anything else is no event of Stripe's."""
-    if not isinstance(value, str) or not WORD.fullmatch(value):
-        raise ValueError(f"{value!r:.100} is no name")
-    return value
-
-
-def _whole(value: Any, name: str) -> Any:
-    """A field of an object that may be absent, null, or only an id."""
-    return None if value is None or isinstance(value, str) else getattr(value, name, None)
-
-
-def _plain(fields: dict[str, Any]) -> SimpleNamespace:
-    """An object of an answer that is read as it came, by attributes as the package's own are."""
-    return SimpleNamespace(**fields)
-
-
-def _dictionary(metadata: Any) -> dict[str, str]:
-    if not metadata:
-        return {}
-    return dict(vars(metadata)) if isinstance(metadata, SimpleNamespace) else metadata.to_dict()
-
-
-def _id(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return getattr(value, "id", None) or ""
-
-
-def _currency(code: str | None) -> Currency | None:
-    try:
-        return Currency((code or "").upper())
-    except ValueError:
-        return None
-
-
-def _moment(seconds: int | None) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def _words(error: stripe.StripeError) -> str:

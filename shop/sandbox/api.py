@@ -38,6 +38,8 @@ class Call:
     replayed: str | None = None
     fault: str | None = None
     error: str | None = None
+    retry: bool | None = None
+    """What the header `Stripe-Should-Retry` says, if it is sent."""
 
 
 def blueprint(world: World) -> Blueprint:
@@ -84,7 +86,7 @@ def _answer(call: Call, keys: Keys) -> Response:
             raise before.error()
         status, body = _work(call, keys, after)
     except ApiError as error:
-        call.error = error.message
+        call.error, call.retry = error.message, error.retry
         status, body = error.status, _error(world, error, call.request_id)
     except HTTPException as error:
         call.error = error.name
@@ -102,7 +104,12 @@ def _answer(call: Call, keys: Keys) -> Response:
         if after.status == 0:
             return _cut(call)
         status, body = after.status, _error(world, after.error(), call.request_id)
-    return _log(call, status, _send(world, status, body, call.request_id, replayed=call.replayed))
+    if status >= 500 and call.key is not None and (after is not None or call.replayed is not None):
+        call.retry = False  # the key keeps it
+    answer = _send(world, status, body, call.request_id, replayed=call.replayed)
+    if call.retry is not None:
+        answer.headers["Stripe-Should-Retry"] = "true" if call.retry else "false"
+    return _log(call, status, answer)
 
 
 def _work(call: Call, keys: Keys, after: Fault | None) -> tuple[int, str]:

@@ -78,7 +78,7 @@ def set_webhooks(world: World, wish: Json) -> Json:
 
 def set_faults(world: World, wish: Json) -> Json:
     """Bad luck for API calls."""
-    only(wish, "before", "after", "status", "rate", "slow", "truncated")
+    only(wish, "before", "after", "status", "rate", "slow", "truncated", "locked")
     order: Json = {"before": whole(wish, "before", default=0), "after": whole(wish, "after", default=0)}
     if wish.get("status") is not None:
         order["status"] = whole(wish, "status")
@@ -89,9 +89,12 @@ def set_faults(world: World, wish: Json) -> Json:
     if isinstance(slow, bool) or not isinstance(slow, (int, float)) or not 0 <= slow <= 120:
         raise Refused("slow must be a number of seconds up to 120")
     order["slow"] = float(slow)
-    order["truncated"] = wish.get("truncated", False)
-    if not isinstance(order["truncated"], bool):
-        raise Refused("truncated must be true or false")
+    for name in ("truncated", "locked"):
+        order[name] = wish.get(name, False)
+        if not isinstance(order[name], bool):
+            raise Refused(f"{name} must be true or false")
+    if order["locked"]:
+        order["status"] = 429
     world.faults.set(order)
     return world.faults.as_json()
 

@@ -6,7 +6,8 @@ DOCS = "https://docs.stripe.com/error-codes/"
 
 
 class ApiError(Exception):
-    """An answer other than 200. `stored` says whether an idempotency key remembers it."""
+    """An answer other than 200. `stored` says whether an idempotency key remembers it, `retry` what the header
+    `Stripe-Should-Retry` says."""
 
     def __init__(
         self,
@@ -18,6 +19,7 @@ class ApiError(Exception):
         param: str | None = None,
         stored: bool = False,
         extra: dict[str, Any] | None = None,
+        retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -27,6 +29,7 @@ class ApiError(Exception):
         self.param = param
         self.stored = stored
         self.extra = extra or {}
+        self.retry = retry
 
     def body(self, request_log_url: str) -> dict[str, Any]:
         """The JSON that Stripe would send."""
@@ -71,3 +74,26 @@ def exclusive(*names: str) -> ApiError:
 def absent(param: str) -> ApiError:
     """A parameter that is required."""
     return invalid(f"Missing required param: {param}.", param, "parameter_missing")
+
+
+def key_in_use() -> ApiError:
+    """Another request with the same idempotency key is still being worked on."""
+    return ApiError(
+        409,
+        "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
+        "twice, and the other request is still going through). Please try again later.",
+        kind="idempotency_error",
+        code="idempotency_key_in_use",
+    )
+
+
+def locked() -> ApiError:
+    """Another request holds the object ("Object lock timeouts" of “Rate limits”): to be asked again, unlike a limit."""
+    return ApiError(
+        429,
+        "This object cannot be accessed right now because another API request or Stripe process is currently accessing "
+        "it. If you see this error intermittently, retry the request. If you see this error frequently and are making "
+        "multiple concurrent requests to a single object, make your requests serially or at a lower rate.",
+        code="lock_timeout",
+        retry=True,
+    )

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from shop.sandbox.errors import ApiError
+from shop.sandbox.errors import ApiError, key_in_use, locked
 
 STATUSES = (0, 400, 401, 402, 403, 404, 409, 429, 500, 502, 503, 504)
 KINDS = ("cut", "truncated")
@@ -13,10 +13,12 @@ KINDS = ("cut", "truncated")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One trouble: an answer with a status, a connection cut (status 0), or half a body."""
+    """One trouble: an answer with a status, a connection cut (status 0), or half a body. Of the answers with 429,
+    ``locked`` is the one about a busy object."""
 
     status: int
     truncated: bool = False
+    locked: bool = False
 
     @property
     def name(self) -> str:
@@ -25,11 +27,12 @@ class Fault:
 
     def error(self) -> ApiError:
         """The answer that Stripe would give for such a status."""
+        if self.locked:
+            return locked()
         if self.status == 429:
             return ApiError(429, "Too many requests hit the API too quickly.", code="rate_limit")
         if self.status == 409:
-            message = "This object cannot be accessed right now because another API request is accessing it."
-            return ApiError(409, message, code="lock_timeout")
+            return key_in_use()
         if self.status == 401:
             return ApiError(401, "Invalid API Key provided.")
         if self.status == 402:
@@ -54,6 +57,7 @@ class Faults:
     rate: float = 0.0
     slow: float = 0.0
     truncated: bool = False
+    locked: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def set(self, wish: dict[str, Any]) -> None:
@@ -65,6 +69,7 @@ class Faults:
             self.rate = wish.get("rate", 0.0)
             self.slow = wish.get("slow", 0.0)
             self.truncated = wish.get("truncated", False)
+            self.locked = wish.get("locked", False)
 
     def as_json(self) -> dict[str, Any]:
         """The orders in force."""
@@ -76,6 +81,7 @@ class Faults:
                 "rate": self.rate,
                 "slow": self.slow,
                 "truncated": self.truncated,
+                "locked": self.locked,
             }
 
     def draw(self) -> tuple[Fault | None, Fault | None]:
@@ -83,7 +89,7 @@ class Faults:
         with self._lock:
             if self.before > 0:
                 self.before -= 1
-                return Fault(500 if self.status is None else self.status), None
+                return Fault(500 if self.status is None else self.status, locked=self.locked), None
             if self.after > 0:
                 self.after -= 1
                 return None, Fault(self.status or 0, self.truncated)
@@ -91,7 +97,7 @@ class Faults:
                 return None, None
             if self.dice.random() < 0.5:
                 status = self.dice.choice((500, 409, 429, 0)) if self.status is None else self.status
-                return Fault(status), None
+                return Fault(status, locked=status == 429 and self.dice.random() < 0.5), None
             # An answer of 500 after the fact is kept under the idempotency key for a day, as at Stripe; the
             # random faults lose the answer instead, which the same key heals.
             return None, Fault(self.status or 0, self.truncated or (not self.status and self.dice.random() < 0.5))

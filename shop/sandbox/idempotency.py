@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from shop.sandbox.errors import ApiError
+from shop.sandbox.errors import ApiError, key_in_use
 from shop.sandbox.store import Store
 
 LIFE = 24 * 3600
@@ -42,13 +42,7 @@ class Keys:
         """Keep a concurrent twin of this request out: it gets a 409."""
         with self._lock:
             if key in self._busy:
-                raise ApiError(
-                    409,
-                    "There is currently another in-progress request using this Idempotent Key (that probably means "
-                    "you submitted twice, and the other request is still going through). Please try again later.",
-                    kind="idempotency_error",
-                    code="idempotency_key_in_use",
-                )
+                raise key_in_use()
             self._busy.add(key)
         try:
             yield
