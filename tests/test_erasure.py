@@ -61,7 +61,7 @@ def everything(session: Session) -> str:
     session.expire_all()
     told = []
     for mapper in Base.registry.mappers:
-        for row in session.scalars(select(mapper.class_)):
+        for row in session.scalars(select(mapper.class_)).unique():
             told += [str(getattr(row, column.key)) for column in mapper.column_attrs]
     return "\n".join(told)
 

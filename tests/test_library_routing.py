@@ -44,7 +44,12 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture(autouse=True)
 def _shop(catalogue: Catalogue, settings: Settings) -> Iterator[Catalogue]:
+    _empty(settings)  # of what other tests have left
     yield catalogue
+    _empty(settings)
+
+
+def _empty(settings: Settings) -> None:
     for each in (settings.instance_path / files.FOLDER).glob("*"):
         each.unlink()
 
