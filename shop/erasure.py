@@ -284,7 +284,7 @@ def remains(session: Session, order: Order) -> Iterator[str]:
     """What is personal and still there about an order whose buyer was erased; the timeline's values aside."""
     yield from (f"the buyer's {name}" for name in BUYER if getattr(order.buyer, name))
     yield from ("a tracking number" for shipment in order.parcels if shipment.tracking)
-    if any(source != terms.NUMBER for _term, source in terms.kept(session, [order.id]).get(order.id, ())):
+    if any(source != terms.NUMBER for _term, source, _at in terms.kept(session, [order.id]).get(order.id, ())):
         yield "a word that it is found by"
     for payment in session.scalars(select(Payment).where(Payment.order_id == order.id)):
         if payment.card or payment.facts:

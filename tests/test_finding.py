@@ -9,7 +9,7 @@ from pathlib import Path
 
 import flask_migrate
 import pytest
-from sqlalchemy import delete, select, text, true
+from sqlalchemy import delete, select, text, true, update
 from sqlalchemy.orm import Session
 
 from shop import audit, erasure
@@ -107,7 +107,10 @@ def test_erasing_takes_the_words_away(session: Session, gateway: FakeGateway, ca
     assert transact(session, erasure.erase_order, order.id, timeline.SYSTEM, NOW)
     kept = set(session.scalars(select(OrderTerm.term).where(OrderTerm.order_id == order.id)))
     assert kept == terms.number_terms(order.number)
-    transact(session, lambda s: s.add(OrderTerm(order_id=order.id, term="reader", source="buyer")))
+    transact(
+        session,
+        lambda s: s.add(OrderTerm(order_id=order.id, term="reader", source="buyer", placed_at=order.placed_at)),
+    )
     assert {each.kind for each in audit.run(session)} == {"erasure", "search terms"}
 
 
@@ -215,7 +218,8 @@ def test_every_two_filters_leave_what_both_of_them_leave(session: Session, catal
     }
 
     def ids(*names: str) -> set[int]:
-        return set(session.scalars(finding.listing(session, Wanted(**{name: alone[name] for name in names})).ids))
+        listing = finding.listing(session, Wanted(**{name: alone[name] for name in names}))
+        return {row.id for row in finding.page(session, select(Order.id), listing, size=1000)[0]}
 
     each = {name: ids(name) for name in alone}
     every = ids()
@@ -289,6 +293,45 @@ def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogu
     assert back is not None
     assert [each.number for each in back.rows] == numbers[50:100]
     assert finding.orders(session, Wanted(), before=10**9) is None
+
+
+def test_what_several_words_and_a_filter_find_is_paged_there_and_back(session: Session, catalogue: Catalogue):
+    making.make(session, 600, "several", NOW)
+    wanted = Wanted(typed="london example", payment=PaymentState.PAID)
+    of_london = select(OrderTerm.order_id).where(OrderTerm.term == "london")
+    listed = select(Order.id).where(Order.id.in_(of_london), Order.payment_state == PaymentState.PAID)
+    ids = list(session.scalars(listed.order_by(Order.placed_at.desc(), Order.id.desc())))
+    fetched = finding._ways(session, wanted).fetch
+    assert fetched.asked is not None
+    pages, key, more = [], None, True
+    while more:
+        rows, more = finding.page(session, select(Order.id, Order.placed_at), fetched, before=key, size=7)
+        pages.append([row.id for row in rows])
+        key = (rows[-1].placed_at, rows[-1].id)
+    assert [each for page in pages for each in page] == ids
+    assert len(pages) > 2
+    middle = finding.key_of(session, pages[2][0])
+    rows, more = finding.page(session, select(Order.id), fetched, after=middle, size=7)
+    assert ([row.id for row in rows], more) == (pages[1], True)
+
+
+def test_the_moment_beside_a_term_is_its_orders_whoever_writes_it(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue
+):
+    order = factories.make_paid_order(session, gateway)
+    transact(session, fulfilment.post, order.id, "DHL", "JD0001", timeline.admin("Vera"), NOW)
+    number, order_id = order.number, order.id
+    making.make(session, 20, "moments", NOW)
+    astray = select(OrderTerm).join(Order).where(OrderTerm.placed_at != Order.placed_at)
+    assert session.scalars(astray).all() == []
+    assert list(audit.run(session)) == []
+    later = NOW + timedelta(days=1)
+    transact(
+        session, lambda s: s.execute(update(OrderTerm).where(OrderTerm.term == "jd0001").values(placed_at=later))
+    )
+    assert [(each.kind, each.what) for each in audit.run(session)] == [("search terms", number)]
+    terms.rebuild(session, [order_id])
+    assert session.scalars(astray).all() == []
 
 
 def test_orders_of_one_instant_are_each_seen_once_whatever_the_page_ends_with(

@@ -48,7 +48,7 @@ COLUMNS: dict[type[Base], str | tuple[str, ...]] = {
     PersonalValue: "order_id seq field salt value",
     Letter: "kind cause copy recipient reply_to locale context order_id message_id state owed_at due_at tries "
     "last_error sent_at subject text",
-    OrderTerm: "order_id term source",
+    OrderTerm: "order_id term source placed_at",
 }
 COLUMNS = {model: tuple(str(names).split()) for model, names in COLUMNS.items()}
 NUMBERED = (LedgerEntry, StockMovement, Dispute, Letter)

@@ -395,7 +395,7 @@ class Story:
             *(buyer.postal_code, buyer.country, buyer.purchase_order, buyer.note, " ".join(sorted(found))),
         )
         for term, source in sorted(self._terms | {(term, BUYER) for term in found}):
-            rows.add(OrderTerm, self.id, term, source)
+            rows.add(OrderTerm, self.id, term, source, self.placed_at)
 
     def _buyer(self) -> Person:
         """Whoever has not been on the provider's page has told nothing of himself but his wishes."""

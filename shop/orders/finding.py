@@ -1,9 +1,9 @@
 """Finding orders: filters and search as conditions, and pages by key, at a cost that does not grow with the table.
 
-A word, an edition or "has a note" stands for a set of orders. A small set is fetched and sorted; for a large one the
-list is walked from its newest end, and each order asked whether it belongs, until a page is full. Sets that are large
-and have little in common would be walked to the end of the list: a walk that has not filled its page within its window
-is given up, and the smallest set fetched after all.
+A word, an edition or "has a note" stands for a set of orders. A small set is fetched, put into the list's order and
+asked whether it is in the others, until a page is full; for a large one the list is walked from its newest end, and
+each order asked whether it belongs. Sets that are large and have little in common would be walked to the end of the
+list: a walk that has not filled its page within its window is given up, and the smallest set fetched after all.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STEPS, STEPS_ALONE = 3, 0.5
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched and asked
 whether it is in the others. Nothing is asked of a set that is alone, and a word often stands in name and e-mail: its
 orders are half as many as its terms."""
-WIDER = 3
+WIDER = 10
 """A set up to so many times as large is read whole rather than asked for each order of another one."""
 SPREAD = 5
 """So many times as far as is expected a walk may go: what is found does not lie evenly, and several words of an order
@@ -99,6 +99,8 @@ class Among(NamedTuple):
 
     ids: Select[int]
     belongs: Callable[[Any], ColumnElement[bool]]
+    placed_at: SQLColumnExpression[datetime] | None = None
+    """When each was placed, if its rows tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,15 @@ class Found:
 
 
 class Listing(NamedTuple):
-    """A statement that lists the ids of orders, and its columns by which these are sorted."""
+    """A statement that lists the ids of orders, and its columns by which these are sorted.
 
-    ids: Select[int]
+    ``asked`` says of an id what else is asked: of one order after the other as they are listed, until a page is full.
+    """
+
+    ids: Select[Any]
     placed_at: SQLColumnExpression[datetime]
     id: SQLColumnExpression[int]
+    asked: Callable[[Any], list[ColumnElement[bool]]] | None = None
 
 
 class Ways(NamedTuple):
@@ -208,7 +214,7 @@ def _begins(word: str) -> Among:
         of_order = select(terms.term).where(terms.order_id == order).order_by(terms.term).limit(1)
         return or_(*(of_order.where(terms.term >= each).scalar_subquery() < each + LAST for each in beginnings))
 
-    return Among(select(terms.order_id).where(ranges), belongs)
+    return Among(select(terms.order_id).where(ranges), belongs, terms.placed_at)
 
 
 def _code(word: str) -> str:
@@ -235,24 +241,44 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     smallest = min(range(len(sets)), key=sizes.__getitem__)
     if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
         return Ways(walk)
-    # Each order once: several of its words may begin alike, and it need not be asked twice.
-    once = sets[smallest].ids.distinct().subquery()
-    order_id = once.c[0]
-    # Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess that there is but one row.
     wide = min(COUNTED, WIDER * sizes[smallest])
-    others = [
-        order_id.in_(each.ids).is_(true()) if sizes[place] < wide else each.belongs(order_id)
-        for place, each in enumerate(sets)
-        if place != smallest
-    ]
-    # Asked for one order after the other: PostgreSQL would join them, and may read the whole list for that.
-    placed_at = select(Order.placed_at).where(Order.id == order_id, *asked).scalar_subquery()
-    chosen = select(order_id.label("id"), placed_at.label("placed_at")).where(*others).offset(0).subquery()
-    fetch = Listing(select(chosen.c.id).where(chosen.c.placed_at.is_not(None)), chosen.c.placed_at, chosen.c.id)
+
+    def others(order_id: Any) -> list[ColumnElement[bool]]:
+        """Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess but one row."""
+        return [
+            order_id.in_(each.ids).is_(true()) if sizes[place] < wide else each.belongs(order_id)
+            for place, each in enumerate(sets)
+            if place != smallest
+        ]
+
+    fetch = _fetched(sets[smallest], asked, others)
     steps = STEPS if len(sets) > 1 else STEPS_ALONE
     if sizes[smallest] < COUNTED and sizes[smallest] * steps <= walked:
         return Ways(fetch)
     return Ways(fetch, walk, min(max(SHORT_WALK, int(SPREAD * walked)), LONG_WALK))
+
+
+def _fetched(
+    among: Among, asked: list[ColumnElement[bool]], others: Callable[[Any], list[ColumnElement[bool]]]
+) -> Listing:
+    """A set that is fetched: each order once, for several of its words may begin alike.
+
+    The orders themselves are asked one after the other: PostgreSQL would join them, and may read the whole list.
+    """
+    if among.placed_at is not None:
+        once = among.ids.add_columns(among.placed_at.label("placed_at")).distinct().subquery()
+
+        def asked_of(order_id: Any) -> list[ColumnElement[bool]]:
+            own = [exists(select(Order.id).where(Order.id == order_id, *asked).offset(0))] if asked else []
+            return others(order_id) + own
+
+        return Listing(select(once.c[0].label("id"), once.c.placed_at), once.c.placed_at, once.c[0], asked_of)
+    order_id = among.ids.distinct().subquery().c[0]
+    placed_at = select(Order.placed_at).where(Order.id == order_id, *asked).scalar_subquery()
+    chosen = (
+        select(order_id.label("id"), placed_at.label("placed_at")).where(*others(order_id)).offset(0).subquery()
+    )
+    return Listing(select(chosen.c.id).where(chosen.c.placed_at.is_not(None)), chosen.c.placed_at, chosen.c.id)
 
 
 Key = tuple[datetime, int]
@@ -286,7 +312,11 @@ def _from(which: Listing, before: Key | None, after: Key | None) -> Any:
         wanted = wanted.where(key < _literally(before))
     if after is not None:
         wanted = wanted.where(key > _literally(after))
-    return _sorted(wanted, which.placed_at, which.id, after)
+    wanted = _sorted(wanted, which.placed_at, which.id, after)
+    if which.asked is None:
+        return wanted
+    each = wanted.offset(0).subquery()  # without the OFFSET all were asked before any is sorted
+    return _sorted(select(each.c.id).where(*which.asked(each.c.id)), each.c.placed_at, each.c.id, after)
 
 
 def _sorted(wanted: Any, placed_at: Any, order_id: Any, after: Key | None) -> Any:

@@ -7,9 +7,24 @@ transaction. ``flask shop audit`` compares them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, String, Table, and_, delete, event, inspect, select
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    Index,
+    Insert,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    event,
+    inspect,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, add_all_once, insert_once, transact
@@ -27,13 +42,15 @@ class OrderTerm(Base):
 
     __tablename__ = "order_term"
     __table_args__ = (
-        Index("ix_order_term_term", "term", "order_id"),
+        Index("ix_order_term_term", "term", "placed_at", "order_id"),
         {"sqlite_with_rowid": False},
     )
 
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"), primary_key=True)
     term: Mapped[str] = mapped_column(TERM, primary_key=True)
     source: Mapped[str] = mapped_column(String(24), primary_key=True)
+    placed_at: Mapped[datetime]
+    """The order's: what is found is put into the list's order without a look at each order."""
 
 
 TERMS: Table = OrderTerm.__table__  # type: ignore[assignment]
@@ -52,16 +69,26 @@ def parcel(shipment_id: int) -> str:
 
 def keep_number(session: Session, order: Order) -> None:
     """Let a new order be found by its number."""
-    add_all_once(session, OrderTerm, _rows(order.id, NUMBER, number_terms(order.number)))
+    add_all_once(session, OrderTerm, _rows(order, NUMBER, number_terms(order.number)))
 
 
-def _rows(order_id: int, source: str, found: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"order_id": order_id, "term": term, "source": source} for term in sorted(found)]
+def _rows(order: Order, source: str, found: Iterable[str]) -> list[dict[str, Any]]:
+    of = {"order_id": order.id, "source": source, "placed_at": order.placed_at}
+    return [of | {"term": term} for term in sorted(found)]
 
 
 def _add(connection: Connection, order_id: int, source: str, found: Iterable[str]) -> None:
-    if rows := _rows(order_id, source, found):
-        connection.execute(insert_once(OrderTerm, connection.dialect.name), rows)
+    if terms := sorted(found):
+        rows = [{"order": order_id, "word": term, "row": source} for term in terms]
+        connection.execute(_insert_of_order(connection.dialect.name), rows)
+
+
+@cache
+def _insert_of_order(dialect: str) -> Insert:
+    """The statement that adds a term of an order of which no more than the id is known."""
+    row = select(Order.id, bindparam("word", type_=TERM), bindparam("row", type_=String), Order.placed_at)
+    of_order = row.where(Order.id == bindparam("order"))
+    return insert_once(OrderTerm, dialect).from_select(("order_id", "term", "source", "placed_at"), of_order)
 
 
 def _take(connection: Connection, order_id: int, source: str, found: Iterable[str]) -> None:
@@ -80,12 +107,12 @@ def _follow_buyer(_mapper: Any, connection: Connection, buyer: Buyer) -> None:
     _add(connection, buyer.order_id, BUYER, after - before)
 
 
-def follow_buyer(session: Session, buyer: Buyer, before: str) -> None:
+def follow_buyer(session: Session, order: Order, before: str) -> None:
     """Bring a buyer's terms from what ``search`` was to what it is, when it was not the session that wrote it."""
-    was, now = set(before.split()), set(buyer.search.split())
+    was, now = set(before.split()), set(order.buyer.search.split())
     if gone := was - now:
-        _take(session.connection(), buyer.order_id, BUYER, gone)
-    add_all_once(session, OrderTerm, _rows(buyer.order_id, BUYER, now - was))
+        _take(session.connection(), order.id, BUYER, gone)
+    add_all_once(session, OrderTerm, _rows(order, BUYER, now - was))
 
 
 @event.listens_for(Shipment, "after_insert")
@@ -108,24 +135,29 @@ def _forget_parcel(_mapper: Any, connection: Connection, shipment: Shipment) -> 
     connection.execute(delete(TERMS).where(of))
 
 
-def expected(order: Order) -> set[tuple[str, str]]:
-    """The terms that an order should have, each with its source; its parcels are read."""
+Kept = tuple[str, str, datetime]
+"""A term, its source, and when its order was placed."""
+
+
+def expected(order: Order) -> set[Kept]:
+    """The terms that an order should have; its parcels are read."""
     found = {(term, NUMBER) for term in number_terms(order.number)}
     found |= {(term, BUYER) for term in order.buyer.search.split()}
-    return found | {
+    found |= {
         (term, parcel(each.id))
         for each in order.parcels
         if each.undone_at is None
         for term in code_terms(each.tracking)
     }
+    return {(term, source, order.placed_at) for term, source in found}
 
 
-def kept(session: Session, order_ids: Iterable[int]) -> dict[int, set[tuple[str, str]]]:
+def kept(session: Session, order_ids: Iterable[int]) -> dict[int, set[Kept]]:
     """The terms that orders have."""
-    found: dict[int, set[tuple[str, str]]] = {}
-    wanted = select(TERMS.c.order_id, TERMS.c.term, TERMS.c.source).where(TERMS.c.order_id.in_(list(order_ids)))
-    for order_id, term, source in session.execute(wanted):
-        found.setdefault(order_id, set()).add((term, source))
+    found: dict[int, set[Kept]] = {}
+    wanted = select(TERMS.c.order_id, TERMS.c.term, TERMS.c.source, TERMS.c.placed_at)
+    for order_id, term, source, placed_at in session.execute(wanted.where(TERMS.c.order_id.in_(list(order_ids)))):
+        found.setdefault(order_id, set()).add((term, source, placed_at))
     return found
 
 
@@ -136,7 +168,7 @@ def differences(session: Session, orders: Iterable[Order]) -> Iterator[tuple[Ord
     for order in several:
         has, should = there.get(order.id, set()), expected(order)
         if has != should:
-            yield order, {term for term, _ in has - should}, {term for term, _ in should - has}
+            yield order, {term for term, *_ in has - should}, {term for term, *_ in should - has}
 
 
 def rebuild_all(session: Session) -> int:
@@ -156,8 +188,10 @@ def rebuild(session: Session, order_ids: list[int]) -> None:
     for order in session.scalars(several):
         buyer = order.buyer
         buyer.search = buyer.found_by
-        found = sorted(expected(order))
-        rows += [{"order_id": order.id, "term": term, "source": source} for term, source in found]
+        rows += [
+            {"order_id": order.id, "term": term, "source": source, "placed_at": placed_at}
+            for term, source, placed_at in sorted(expected(order))
+        ]
     session.flush()
     session.execute(delete(TERMS).where(TERMS.c.order_id.in_(order_ids)))
     add_all_once(session, OrderTerm, rows)

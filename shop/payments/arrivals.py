@@ -178,7 +178,7 @@ def _paid(session: Session, order: Order, payment_id: int, facts: CheckoutFacts,
     )
     found_by = order.buyer.search
     put(session, order.buyer, **told_of_buyer(order, facts))
-    terms.follow_buyer(session, order.buyer, found_by)
+    terms.follow_buyer(session, order, found_by)
     refused = _address_refused(session, order)
     told = order_facts(session, order)
     letters = [
