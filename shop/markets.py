@@ -165,11 +165,9 @@ def write_date(day: date | datetime, locale: str, form: str = "long") -> str:
 
 @lru_cache(4096)
 def _write_day(day: date, locale: str, form: str) -> str:
-    written = format_date(day, form, locale=locale)
-    if locale.startswith("ru"):
-        written = written.replace(" ", "\u00a0", 1)  # a day keeps to its month
-        if form == "long":  # in full: after “г.” a sentence's own full stop would be a second one
-            written = re.sub(r"\sг\.$", "\u00a0года", written)
+    written: str = format_date(day, form, locale=locale).replace(" ", "\u00a0", 1)  # a day keeps to its month
+    if locale.startswith("ru") and form == "long":  # in full: after “г.” a full stop would be a second one
+        written = re.sub(r"\sг\.$", "\u00a0года", written)
     return written.replace(" г.", "\u00a0г.").replace("\u202f", "\u00a0")
 
 

@@ -506,7 +506,7 @@ def test_a_dispute_says_until_when_it_can_be_answered(renderer: Renderer) -> Non
     for details, told in (({"due_by": "2026-12-01T12:00:00+00:00"}, True), ({"due_by": ""}, False), ({}, False)):
         facts = {"number": "RR-12345678", "worry": "dispute", "details": details}
         text, _html = bodies(renderer.write([letter(Kind.ATTENTION, context=facts)]))
-        assert ("The time runs out on 1 December 2026." in text) is told
+        assert ("The time runs out on 1\u00a0December 2026." in text) is told
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -310,7 +310,7 @@ def test_a_paid_pro_forma_pays_the_invoice_of_its_sum(session: Session) -> None:
     assert isinstance(invoice, Paper)
     assert (invoice.paid_on, invoice.paid_note, invoice.remind_at) == (date(2026, 11, 24), "PF-00001", None)
     text = text_of(library_papers.make(session, invoice.id, NOW))
-    assert "24 November 2026" in text
+    assert "24\u00a0November 2026" in text
     assert "payable within" not in text
 
 

@@ -48,6 +48,8 @@ def test_russian_is_set_as_a_russian_typesetter_would(typed: str, set_: str) -> 
         ("wait...", "wait…"),
         ("p. 5, pp. 5, No. 7", f"p.{N}5, pp.{N}5, No.{N}7"),
         ("450 g on 12 May", f"450{N}g on 12{N}May"),
+        ("May 12, 2009, and May 2009", f"May{N}12, 2009, and May 2009"),
+        ("1 High Street, London EC1A 1BB", f"1{N}High Street, London EC1A{N}1BB"),
         ("Michael C. Hickey", f"Michael C.{N}Hickey"),
         ("RR-12345678, 020-8690", "RR-12345678, 020-8690"),
         ("1920-24", "1920–24"),
@@ -78,6 +80,9 @@ def test_phrases_in_the_other_alphabet_say_their_language() -> None:
     )
     assert set_phrase("Revolutionary Russia 19:2, декабрь", "ru") == (
         '<span lang="en">Revolutionary Russia 19:2</span>, декабрь'
+    )
+    assert set_phrase("Кому: Long Lane, 1 High Street, London EC1A 1BB, ann@shop.example", "ru") == (
+        f'Кому: <span lang="en">Long Lane, 1{N}High Street, London EC1A{N}1BB</span>, ann@shop.example'
     )
     assert set_phrase("by Новый хронограф (Novyi Khronograf)", "en") == (
         'by <span lang="ru">Новый хронограф</span> (Novyi Khronograf)'

@@ -44,6 +44,8 @@ BOTH = _rules(
     (r"(?<!\w)([A-ZА-ЯЁ]\.) ?(?=[A-ZА-ЯЁ]\. ?[A-ZА-ЯЁ])", f"\\1{NBSP}"),
     (r"(?<!\w)([A-ZА-ЯЁ]\.) (?=[A-ZА-ЯЁ])", f"\\1{NBSP}"),
     (r"\bISBN (?=\d)", f"ISBN{NBSP}"),
+    # The two halves of a British postcode.
+    (r"\b([A-Z]{1,2}\d[A-Z\d]?) (?=\d[A-Z]{2}\b)", f"\\1{NBSP}"),
     # The number of a house, a volume, a page keeps to the name after it.
     (r"(?<![\w.,:–-])(\d{1,3}) (?=[A-ZА-ЯЁ][a-zа-яё])", f"\\1{NBSP}"),
 )
@@ -57,6 +59,7 @@ SET: dict[str, list[Rule]] = {
             (r"(?<!\w)([Pp]p?|[Nn]o|[Vv]ols?|[Cc]h|Prof|Dr|Mrs?|Ms|St)\. (?=[\dA-Z])", f"\\1.{NBSP}"),
             (rf"(?<=\d) (?={UNITS['en']})", NBSP),
             (rf"(?<!\d)(\d\d?) (?=(?:{MONTHS['en']})\b)", f"\\1{NBSP}"),
+            (rf"\b({MONTHS['en']}) (?=\d\d?(?!\d))", f"\\1{NBSP}"),
         ),
     ],
     "ru": [
@@ -75,12 +78,13 @@ SET: dict[str, list[Rule]] = {
 }
 
 ADDRESS = r"[^\s<>]+@[^\s<>]+|https?://[^\s<>]+"
-WORD = r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ\d’'.\-]*"
+WORD = r"(?![^\s<>]*@)[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ\d’'.\-]*"
 FOREIGN = {
     # What is foreign to a language: words of the other alphabet with what stands between them.
     "en": re.compile(rf"{ADDRESS}|(«?[{CYRILLIC}][{CYRILLIC}\d-]*(?:[\s,:—–]+[{CYRILLIC}][{CYRILLIC}\d-]*)*»?)"),
     "ru": re.compile(
-        rf"{ADDRESS}|({WORD}(?:[\s{NBSP}]*[,:;&–/][\s{NBSP}]*{WORD}|[\s{NBSP}]+(?:{WORD}|\d[\d:–]*))*)"
+        rf"{ADDRESS}|({WORD}(?:[\s{NBSP}]*[,:;&–/][\s{NBSP}]*(?:\d{{1,3}}[\s{NBSP}]+)?{WORD}|"
+        rf"[\s{NBSP}]+(?:{WORD}|\d[\dA-Z:–]*))*)"
     ),
 }
 OTHER = {"en": "ru", "ru": "en"}

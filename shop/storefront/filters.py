@@ -8,6 +8,7 @@ from pathlib import Path
 
 from babel import Locale
 from babel.dates import format_skeleton
+from babel.lists import format_list
 from babel.numbers import get_currency_name, get_currency_symbol
 from flask import Flask, current_app, g
 from flask_babel import get_locale, gettext, ngettext
@@ -175,7 +176,7 @@ def on_the_way(zone: PostageZone) -> Markup:
         words = ngettext(
             "%(least)s–%(num)d working day", "%(least)s–%(num)d working days", most, least=number(least)
         )
-    return unbroken(words)
+    return unbroken(typeset(words))
 
 
 def unbroken(text: object, *, years: bool = False) -> Markup:
@@ -221,8 +222,9 @@ def place_name(place: str) -> str:
 
 
 def names_of(edition: Edition, role: str) -> str:
-    """Who has this role, as the names are written in the reader's language, one after the other."""
-    return ", ".join(person.name_in(g.market.language) for person in edition.people(Role(role)))
+    """Who has this role, as the names are written and listed in the reader's language: “A, B and C”."""
+    names = [each.name_in(g.market.language) for each in edition.people(Role(role))]
+    return typeset(format_list(names, locale=locale()))
 
 
 def markdown(text: str, language: str = "") -> Markup:

@@ -65,7 +65,7 @@ class LibraryForm(Form):
 
     edition = line(_l("Edition"), 40, needed=NO_EDITION)
     quantity = line(_l("Number of copies"), 9, needed=NEEDED)
-    request = line(_l("What would you like?"), 40, needed=NO_REQUEST)
+    request = line(_l("Request"), 40, needed=NO_REQUEST)
     deadline = line(_l("Needed by"), 10)
     marc_wanted = BooleanField(_l("Please send a MARC record as well"))
     institution = line(_l("Institution"), 200, needed=NEEDED)

@@ -329,7 +329,8 @@ def render(session: Session, editions: list[Edition], view: View, status: int) -
     available = {each.slug: claims.availability(session, each, kept_back) for each in editions}
     wanted = [slug for slug, number in typed.form.quantities().items() if number]
     lacking = [slug for slug in wanted if not available[slug].orderable]
-    bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking}
+    # A closed shop says so once; nothing is wrong with what was chosen.
+    bad = {slug: gettext("This edition cannot be ordered at present.") for slug in lacking if not view.closed}
     bad |= {problem.field: problem.message for problem in reversed(view.problems)}
     shown = {
         "view": view,

@@ -25,7 +25,7 @@ from shop.money import Money
 from shop.storefront import claims
 from shop.storefront.caching import Answer, public
 from shop.storefront.claims import Facts
-from shop.storefront.filters import locale, seller
+from shop.storefront.filters import locale, seller, typeset
 
 TEXT_PAGES = (
     *("how-to-order", "delivery", "returns", "terms", "privacy", "contact"),
@@ -223,8 +223,7 @@ def names(codes: Iterable[str]) -> str:
 def dispatch_words() -> str:
     trader = seller()
     days = trader.dispatch_days if trader else 2
-    words: str = ngettext("within %(num)d working day", "within %(num)d working days", days)
-    return words
+    return typeset(ngettext("within %(num)d working day", "within %(num)d working days", days))
 
 
 @dataclass(frozen=True, slots=True)

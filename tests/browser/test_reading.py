@@ -100,6 +100,60 @@ def test_pages_fit_a_phone(phone: Page, live_shop: LiveShop):
         assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
 
 
+# Words of titles, prices and buttons that do not stand on one line; where a line may end within them is no break.
+BROKEN = """() => {
+  const broken = [], range = document.createRange();
+  for (const element of document.querySelectorAll("h1, h2, .price, .button")) {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let text; (text = walker.nextNode()); ) {
+      for (const word of text.data.matchAll(/[^\\s\\u00a0–-]+/g)) {
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        const lines = new Set([...range.getClientRects()].map(each => Math.round(each.top)));
+        if (lines.size > 1 && !text.parentElement.closest(".unseen")) broken.push(word[0]);
+      }
+    }
+  }
+  return broken;
+}"""
+
+
+def test_no_word_of_a_title_is_broken_on_any_screen(desk: Page, live_shop: LiveShop):
+    for path in ("/ru-gb/", "/en-us/", "/ru-us/books/russian", "/ru-gb/books/paperback", "/ru-us/withdraw"):
+        desk.goto(live_shop.url + path)
+        desk.evaluate("document.fonts.ready")
+        for width in (320, 390, 768, 1024, 1280, 1920):
+            desk.set_viewport_size({"width": width, "height": 800})
+            assert desk.evaluate(BROKEN) == [], (path, width)
+
+
+@pytest.mark.parametrize("market", ["en-gb", "ru-us"])
+def test_the_first_screen_of_a_phone_says_what_a_copy_costs_and_sells_it(
+    desk: Page, live_shop: LiveShop, market: str
+):
+    desk.set_viewport_size({"width": 390, "height": 844})
+    for path in ("", "books/paperback", "books/russian"):
+        desk.goto(f"{live_shop.url}/{market}/{path}")
+        desk.evaluate("document.fonts.ready")
+        for what in (".price >> nth=-1", ".button >> nth=0"):
+            place = desk.locator(what).bounding_box() or {"y": 0, "height": 0}
+            assert 0 < place["y"] + place["height"] <= 844, (path, what)
+
+
+def test_a_photograph_has_its_place_before_it_has_come(desk: Page, live_shop: LiveShop):
+    desk.goto(f"{live_shop.url}/en-gb/photos")
+    for wide, high, least in ((1600, 1000, 400), (900, 1300, 600)):
+        height = desk.evaluate(
+            """([wide, high]) => {
+              document.querySelector("article").insertAdjacentHTML("beforeend", `<div class="photos">
+                <figure class="photo"><img width="${wide}" height="${high}" alt="" loading="lazy"></figure></div>`);
+              return document.querySelector("article .photos:last-child img").getBoundingClientRect().height;
+            }""",
+            [wide, high],
+        )
+        assert height > least, (wide, high)
+
+
 def test_the_shopkeeper_signs_in_and_sees_the_desk(desk: Page, live_shop: LiveShop):
     email, password = live_shop.admin
     desk.goto(f"{live_shop.url}/admin/sign-in")
