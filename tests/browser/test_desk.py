@@ -114,6 +114,19 @@ def test_a_desk_with_nothing_on_it_is_as_easy_to_read(
     assert found == []
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_way_about_takes_one_line_and_numbers_stand_under_each_other(
+    desk: Page, full: LiveShop, language: str
+) -> None:
+    sign_in(desk, full, full_desk.PEOPLE[language])
+    look(desk, "light", 1280)
+    desk.goto(f"{full.url}/admin/orders")
+    places = "all => [...new Set(all.map(each => Math.round(each.getBoundingClientRect()[%s])))].length"
+    assert desk.locator(".top nav li").evaluate_all(places % "'top'") == 1
+    assert desk.locator(".tick-box").count() not in (0, desk.locator("tbody tr").count())
+    assert desk.locator("tbody th a").evaluate_all(places % "'left'") == 1
+
+
 @looks
 def test_an_edit_that_crosses_another_is_told_so_readably(
     desk: Page, full: LiveShop, language: str, scheme: str, width: int
