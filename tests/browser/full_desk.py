@@ -15,6 +15,7 @@ from shop.catalogue.models import Unconfirmed
 from shop.content import attachments, entries
 from shop.content.models import Entry, EntryKind
 from shop.database import transact
+from shop.letters.models import Letter, LetterState
 from shop.libraries import desk as library_desk
 from shop.libraries.models import LibraryOrder
 from shop.libraries.papers import Terms
@@ -30,6 +31,7 @@ from shop.withdrawals import statements
 from shop.withdrawals.statements import Statement
 from tests import factories
 from tests.live_shop import LiveShop
+from tests.sandbox_shop import wait_until
 from tests.test_races import buy, command, order_of, order_page
 from tests.test_uploads import PDF
 
@@ -182,15 +184,15 @@ def _content(session: Session, shop: LiveShop, at: datetime) -> None:
 
 
 def _orders(shop: LiveShop, at: datetime) -> None:
-    """Real ones: to post, just posted, come back, being replaced, being refunded, refunded, without an answer."""
-    urls = [buy(shop) for _ in range(7)]
+    """Real ones: to post, just posted, come back, being replaced, being refunded, refunded, disputed, not paid."""
+    urls = [buy(shop) for _ in range(8)]
     for url in urls[:-1]:
         shop.sandbox.pay(url)
         shop.get(order_page(shop, url))
     with shop.session() as session:
         ids = [order_of(session, url).id for url in urls]
         paid = {row.order_id: row.id for row in session.scalars(select(Payment).where(Payment.order_id.in_(ids)))}
-        _to_post, fresh, back, broken, going, gone, _open = ids
+        _to_post, fresh, back, broken, going, gone, contested, _open = ids
         for order_id in (fresh, back, broken):
             grace = HOUR if order_id == fresh else timedelta(0)
             transact(session, fulfilment.post, order_id, "Royal Mail", "AB 123 GB", ACTOR, at, grace=grace)
@@ -199,6 +201,19 @@ def _orders(shop: LiveShop, at: datetime) -> None:
         transact(session, parcels.replace, parcel[broken], {1: 1}, "lost", ACTOR, at)
         transact(session, refunds.ask, paid[going], 500, "other", ACTOR, at, grace=HOUR)
         transact(session, refunds.ask, paid[gone], 2550, "requested_by_customer", ACTOR, at)
+        undelivered = (
+            update(Letter).where(Letter.order_id == gone).values(state=LetterState.FAILED, last_error="550 5.1.1")
+        )
+        transact(session, lambda s: s.execute(undelivered.execution_options(synchronize_session=False)))
+        intent = session.scalars(select(Payment.intent_id).where(Payment.order_id == contested)).one()
+        charges = shop.sandbox.ledger()["charges"]
+        shop.sandbox.control(
+            "disputes", {"charge": next(c["id"] for c in charges if c["payment_intent"] == intent)}
+        )
+    with shop.session() as session:
+        wait_until(
+            lambda: session.rollback() or session.scalar(select(Order.disputed).where(Order.id == contested))
+        )
 
 
 def addresses(shop: LiveShop) -> Iterator[str]:
