@@ -28,11 +28,13 @@ SATURDAY = 5
 DAYS_OFF = re.compile(r"(\d{4}-\d\d-\d\d)(?:\s*(?:\.{2,3}|…|–|—|/|\s-\s)\s*(\d{4}-\d\d-\d\d))?", re.ASCII)
 LONGEST_HOLIDAY = timedelta(days=366)
 KEPT = re.compile(
-    r"(?:(?<!\d)\d{1,3}–\d+|\b[Ee]-mail\b|(?<![\w-])(?:[а-яё]{1,2}-[а-яё]+|[а-яё]+-[а-яё]{1,2})(?![\w-])|"
-    r"(?<![/\w])(?:RR|LB)-[0-9A-Z]{8}\b|\bISBN[ \u00a0][\d-]{13,17})(?![^<>]*>)"
+    r"(?:(?<!\d)\d{1,3}–\d+|(?<![\w/-])\d{4}-\d\d-\d\d(?![\w-])|\b[Ee]-mail\b|"
+    r"(?<![\w-])(?:[а-яё]{1,2}-[а-яё]+|[а-яё]+-[а-яё]{1,2})(?![\w-])|"
+    r"(?<![/\w])(?:(?:RR|LB)-[0-9A-Z]{8}|(?:Q|PF|INV|CN)-\d{5,})\b|\bISBN[ \u00a0][\d-]{13,17})(?![^<>]*>)"
 )
 """Where no line ends, outside the tags of HTML: a range of numbers, but not of years (titles stay as they are),
-“e-mail”, a hyphen with two letters or one on a side («из-за»), numbers of orders and tickets, an ISBN."""
+“e-mail”, a hyphen with two letters or one on a side («из-за»), a day as machines write it, numbers of orders,
+tickets and papers, an ISBN."""
 YEARS = re.compile(r"(?<!\d)\d{4}–\d+(?![^<>]*>)")
 
 

@@ -155,6 +155,16 @@ def test_a_new_count_after_somebody_has_looked_worries_anew(
     assert list(timeline.breaks(order)) == []
 
 
+def test_copies_put_aside_for_a_library_name_its_order(
+    desk: Client, session: Session, catalogue: Catalogue
+) -> None:
+    order, at = make_enquiry(session, "paperback"), datetime.now(UTC)
+    whose = stock.Library(order.id)
+    transact(session, lambda s: stock.hold(s, {catalogue.paperback: 2}, whose, str(VERA), at))
+    links = desk.get("/admin/stock").page.links()
+    assert links[f"/admin/libraries/{order.ticket}"] == order.ticket
+
+
 def test_movements_go_on_by_pages(desk: Client, session: Session, catalogue: Catalogue) -> None:
     at = datetime.now(UTC)
 

@@ -228,6 +228,12 @@ def test_every_letter_can_be_written_in_every_language(kind: Kind, locale: str, 
         assert sentence.strip() in shown
 
 
+def test_carrier_and_tracking_number_stand_on_lines_of_their_own_in_both_bodies(renderer: Renderer) -> None:
+    text, html = bodies(renderer.write([letter(Kind.LIBRARY_POSTED)]))
+    assert re.search(r"^Carrier: .+\nTracking number: 123456789$", text.replace("\r\n", "\n"), re.MULTILINE)
+    assert re.search(r"Carrier: [^<]+<br\s*/>\s*Tracking number: 123456789", html)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_address_in_a_letter_is_a_link(kind: Kind, renderer: Renderer) -> None:
     _text, html = bodies(renderer.write([letter(kind)]))

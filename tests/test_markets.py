@@ -95,7 +95,16 @@ def test_countries_stand_in_the_readers_alphabetical_order():
 
 def test_no_line_ends_within_a_number_or_the_word_e_mail():
     kept = '<span class="unbroken">{}</span>'.format
-    for whole in ("2–4", "e-mail", "из-за", "кто-то", "RR-1A2B3C4D", "LB-1A2B3C4D", "ISBN 978-0-415-54641-6"):
+    numbers = (
+        "RR-1A2B3C4D",
+        "LB-1A2B3C4D",
+        "INV-00012",
+        "PF-00001",
+        "Q-00002",
+        "CN-00003",
+        "ISBN 978-0-415-54641-6",
+    )
+    for whole in ("2–4", "e-mail", "из-за", "кто-то", "2026-12-25", *numbers):
         assert unbroken(f"<p>Here {whole}.</p>") == f"<p>Here {kept(whole)}.</p>"
     for other in (
         '<a href="/e-mail/RR-1A2B3C4D">http://shop.example/RR-1A2B3C4D</a>',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from dataclasses import replace
 
 import pypdf
@@ -55,6 +56,14 @@ def test_a_slip_gives_back_the_exact_russian_name_and_dedication():
     [text] = pages(slips.packing_slips([parcel()], "en_GB", SENDER, names))
     for part in (NAME, STREET, *DEDICATION.splitlines(), "PO 4711/№ 5", "RR-ABCDEFGH", RUSSIAN.title):
         assert part in text
+
+
+def test_letters_that_were_typed_as_two_characters_are_given_back_as_one():
+    apart = unicodedata.normalize("NFD", NAME)
+    assert apart != NAME
+    [text] = pages(slips.packing_slips([parcel(address_lines=(apart, STREET))], "en_GB", SENDER, names))
+    assert NAME in text
+    assert not any(map(unicodedata.combining, text))
 
 
 def test_a_slip_has_headings_in_the_language_of_the_buyer_and_of_whoever_packs():

@@ -72,6 +72,11 @@ def test_the_page_has_exactly_the_promised_fields_and_no_script(shop: Shop) -> N
     assert fetch(f"{shop.sandbox.url}/assets/sandbox.css").status == 200
 
 
+def test_no_line_of_the_page_ends_within_3_d_secure(shop: Shop) -> None:
+    html = fetch(shop.open().url).text
+    assert html.count("3-D Secure") == html.count('<span class="unbroken">3-D Secure</span>') == 2
+
+
 def test_a_known_address_is_filled_in_and_locked(shop: Shop) -> None:
     session = shop.open(customer_email="known@example.com")
     page = Page(fetch(session.url).text)

@@ -122,11 +122,11 @@ def navigation() -> list[tuple[str, str]]:
         ("admin.stock_page", _("Stock")),
         ("admin.edition_list", _("Editions")),
         ("admin.content_page", _("Content")),
-        ("admin.library_list", _("Library orders")),
+        ("admin.library_list", _("Libraries")),
         ("admin.withdrawal_list", _("Withdrawals")),
         ("admin.money_page", _("Money")),
         ("admin.letter_list", _("Letters")),
-        ("admin.inbox_list", _("Messages from Stripe")),
+        ("admin.inbox_list", "Stripe"),
         ("admin.setup_page", _("Set-up")),
         ("admin.people_list", _("People")),
     ]

@@ -17,6 +17,7 @@ from shop.catalogue.models import Edition
 from shop.database import lock, transact
 from shop.errors import WrongState
 from shop.extensions import db, now
+from shop.libraries.models import LibraryOrder
 from shop.orders import counting
 from shop.orders.models import Order
 from shop.stock import Stock, StockMovement
@@ -89,12 +90,16 @@ def _page(
     movements = listing(session, select(StockMovement), StockMovement.id)
     wanted = {each.order_id for each in movements.rows if each.order_id}
     numbers = dict(iter(session.execute(select(Order.id, Order.number).where(Order.id.in_(wanted)))))
+    libraries = {each.library_order_id for each in movements.rows if each.library_order_id}
+    named = select(LibraryOrder.id, LibraryOrder.ticket).where(LibraryOrder.id.in_(libraries))
+    tickets = dict(iter(session.execute(named)))
     page = render_template(
         "admin/stock.html",
         shelves=shelves,
         blank=CountForm,
         movements=movements,
         numbers=numbers,
+        tickets=tickets,
         names={edition.id: edition for edition, _stock, _form in shelves},
         problem=problem,
     )

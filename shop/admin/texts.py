@@ -90,7 +90,7 @@ def _form() -> type[Form]:
     for code in LANGUAGES:
         fields[f"title-{code}"] = line_field(_l("Title"), 200, render_kw={"lang": code})
         fields[f"summary-{code}"] = text_field(
-            _l("Summary for search engines"), 2, lang=code, longest=500, read=revising.one_line
+            _l("Summary for search engines"), 3, lang=code, longest=500, read=revising.one_line
         )
         fields[f"body-{code}"] = text_field(_l("Text (Markdown)"), 20, lang=code)
     made: type[Form] = type("TextForm", (Form,), fields)

@@ -73,6 +73,7 @@ class Task:
     """What one page of this module changes: a picture with words, or a document."""
 
     heading: str
+    place: str
     back: str
     is_picture: bool
     upload: Upload | None
@@ -174,6 +175,7 @@ def _of_edition(slug: str) -> Task:
 
     return Task(
         _("Cover: %(edition)s", edition=edition_name(slug)),
+        "admin.edition_list",
         url_for("admin.edition_page", slug=slug),
         True,
         row.upload if row else None,
@@ -200,6 +202,7 @@ def _of_entry(entry_id: int, language: str) -> Task:
 
     return Task(
         f"{entry.slug}: {_for_whom(entry.kind, language)}",
+        "admin.content_page",
         url_for("admin.entry_page", entry_id=entry_id),
         entry.kind is EntryKind.PHOTO,
         row.upload if row else None,

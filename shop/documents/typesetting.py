@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import unicodedata
 from typing import Any
 
 from shop.settings import ROOT
@@ -22,7 +23,9 @@ def pdf(template: str, data: dict[str, Any]) -> bytes:
     import typst  # seven megabytes, which only the process that prints needs
 
     source = str(TEMPLATES / f"{template}.typ")
-    inputs = {"data": json.dumps(data, ensure_ascii=False)}
+    # Composed (NFC): “й” typed as two characters looks the same, but would be read out of the PDF as two, and with it
+    # each other “й” of the document, for they share one drawing.
+    inputs = {"data": unicodedata.normalize("NFC", json.dumps(data, ensure_ascii=False))}
     try:
         made = typst.compile(source, root=str(TEMPLATES), sys_inputs=inputs, pdf_standards=["ua-1"])  # ISO 14289-1
     except typst.TypstError:

@@ -15,6 +15,7 @@ from shop.catalogue.models import Unconfirmed
 from shop.content import attachments, entries
 from shop.content.models import Entry, EntryKind
 from shop.database import transact
+from shop.letters.models import Letter, LetterState
 from shop.libraries import desk as library_desk
 from shop.libraries.models import LibraryOrder
 from shop.libraries.papers import Terms
@@ -30,6 +31,7 @@ from shop.withdrawals import statements
 from shop.withdrawals.statements import Statement
 from tests import factories
 from tests.live_shop import LiveShop
+from tests.sandbox_shop import wait_until
 from tests.test_races import buy, command, order_of, order_page
 from tests.test_uploads import PDF
 
@@ -40,6 +42,47 @@ PACKERS = {"en": "pavel@longlane.example", "ru": "polina@longlane.example"}
 INVITED = "rita@longlane.example"
 ENTRY = {"day": "2026-11-01", "credit": "An author"}
 PARTS = ("title", "caption", "source", "link", "text")
+PAGES = (
+    *("", "account", "account/second-factor", "confirm", "content", "editions", "editions/paperback"),
+    *("editions/paperback/cover", "editions/russian/cover", "inbox", "journal", "letters", "libraries", "money"),
+    *("orders", "packing", "packing/carrier", "people", "reports", "setup", "setup/distributors/paperback"),
+    *("setup/distributors/russian", "setup/postage", "setup/prices", "libraries/rules", "setup/vendor"),
+    *("withdrawals", "setup/trader", "statements", "stock", "no/such/page", "content/pages/returns"),
+    *(f"content/{kind.value}" for kind in EntryKind),
+    *(f"content/{kind.value}/new" for kind in EntryKind),
+)
+"""Pages that every desk has, an empty one too."""
+ASKED = (
+    *("orders?state=to_post&tick=all", "orders?q=nobody", "orders?country=GB&note=yes", "packing?ticked=all"),
+    *("setup?letter=ABCDEFGH", "libraries?state=unpaid", "withdrawals?state=done", "withdrawals?state=all"),
+    *("journal?q=nobody", "orders/RR-00000000"),
+)
+"""The same with a question."""
+MISTAKES: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("setup/trader", {"name": "", "email": "nonsense"}, "main form button"),
+    ("setup/prices", {"paperback-GBP": "x"}, "main form button"),
+    ("editions/paperback", {"isbn": "123", "title": ""}, "button.main"),
+    ("editions/paperback", {"description-en": "# Words\n\n* one\n* two"}, "button[name=preview]"),
+    ("content/news/new", {"slug": "Not Good"}, "button.main"),
+    ("content/pages/returns", {"body-ru": "## Words"}, "button[name=preview]"),
+    ("editions/paperback/cover", {"alt-ru": ""}, "button.main"),
+    ("people", {"name": "", "email": "x"}, "main form:has([name=email]) button"),
+    ("stock", {"counted": "x"}, "main form:has([name=counted]) button"),
+    ("account/second-factor", {}, "main form button"),
+    ("account", {"old": "wrong", "new": "short"}, "main form:has([name=old]) button"),
+    ("confirm", {"password": "wrong"}, "main form button"),
+    ("packing/carrier", {"list": "RR-00000000\tRoyal Mail\tAB1"}, "main form button"),
+    ("setup/distributors/paperback", {"name": "", "email": "nonsense"}, "main form button.main"),
+    ("setup/vendor", {"iban": "GB00 1"}, "main form button"),
+    ("libraries/rules", {"remind_days": "x", "holidays": "soon"}, "main form button"),
+    ("setup/postage", {}, "main form button.main"),
+    ("setup/postage", {"grams": "x", "amount": "x"}, "main form[action$='/bands'] button"),
+    ("setup/distributors/russian", {"local-email": "nonsense"}, "form[action$='/countries'] button"),
+    ("setup", {"code": "WRONG"}, "main form:has([name=code]) button"),
+    ("orders?state=to_post", {}, "fieldset.ticked button"),
+    ("packing", {}, "button.main"),
+    ("orders", {"since": "2026-12-01", "until": "2026-01-01"}, "form.days button"),
+)
 WORDS = {"alts": {"en": "A street", "ru": "Улица"}, "credits": {"en": "An archive", "ru": "Архив"}}
 
 
@@ -64,27 +107,32 @@ def furnish(shop: LiveShop) -> None:
 
 
 def _libraries(shop: LiveShop, at: datetime) -> None:
-    """One that the distributor is to answer, and one that the shop supplies, with its invoice."""
-    library = {"institution": "University of Somewhere", "contact_name": "Olga", "email": "lib@uni.example"}
-    for edition in ("russian", "paperback"):
+    """One that the distributor is to answer, and three that the shop supplies: asked, accepted, with an invoice."""
+    library = {"contact_name": "Olga", "email": "lib@uni.example"}
+    for edition, town in (
+        ("russian", "Reading"),
+        ("paperback", "Leeds"),
+        ("paperback", "York"),
+        ("paperback", "Bath"),
+    ):
         shop.submit(
             shop.page("/en-gb/libraries").form("institution"),
             **library,
+            institution=f"University of {town}",
             edition=edition,
             quantity="2",
             request="order",
             consent="yes",
             country="GB",
-            delivery_address="Library\nSomewhere",
+            delivery_address=f"Library\n{town}",
             payment_route="bank transfer",
             currency="GBP",
         )
     with shop.session() as session:
-        own = session.scalars(select(LibraryOrder).order_by(LibraryOrder.id.desc())).first()
-        assert own is not None
-        order_id = own.id
-        transact(session, library_desk.accept, order_id, "PO 1", 2, ACTOR, at)
-        transact(session, library_desk.invoice, order_id, Terms(2, 2200, 350, Currency.GBP), ACTOR, at)
+        own = session.scalars(select(LibraryOrder.id).order_by(LibraryOrder.id.desc()).limit(2)).all()
+        for order_id in own:
+            transact(session, library_desk.accept, order_id, f"PO {order_id}", 2, ACTOR, at)
+        transact(session, library_desk.invoice, own[0], Terms(2, 2200, 350, Currency.GBP), ACTOR, at)
 
 
 def _withdrawals(shop: LiveShop, at: datetime) -> None:
@@ -136,15 +184,15 @@ def _content(session: Session, shop: LiveShop, at: datetime) -> None:
 
 
 def _orders(shop: LiveShop, at: datetime) -> None:
-    """Real ones: to post, just posted, come back, being replaced, being refunded, refunded, without an answer."""
-    urls = [buy(shop) for _ in range(7)]
+    """Real ones: to post, just posted, come back, being replaced, being refunded, refunded, disputed, not paid."""
+    urls = [buy(shop) for _ in range(8)]
     for url in urls[:-1]:
         shop.sandbox.pay(url)
         shop.get(order_page(shop, url))
     with shop.session() as session:
         ids = [order_of(session, url).id for url in urls]
         paid = {row.order_id: row.id for row in session.scalars(select(Payment).where(Payment.order_id.in_(ids)))}
-        _to_post, fresh, back, broken, going, gone, _open = ids
+        _to_post, fresh, back, broken, going, gone, contested, _open = ids
         for order_id in (fresh, back, broken):
             grace = HOUR if order_id == fresh else timedelta(0)
             transact(session, fulfilment.post, order_id, "Royal Mail", "AB 123 GB", ACTOR, at, grace=grace)
@@ -153,42 +201,24 @@ def _orders(shop: LiveShop, at: datetime) -> None:
         transact(session, parcels.replace, parcel[broken], {1: 1}, "lost", ACTOR, at)
         transact(session, refunds.ask, paid[going], 500, "other", ACTOR, at, grace=HOUR)
         transact(session, refunds.ask, paid[gone], 2550, "requested_by_customer", ACTOR, at)
+        undelivered = (
+            update(Letter).where(Letter.order_id == gone).values(state=LetterState.FAILED, last_error="550 5.1.1")
+        )
+        transact(session, lambda s: s.execute(undelivered.execution_options(synchronize_session=False)))
+        intent = session.scalars(select(Payment.intent_id).where(Payment.order_id == contested)).one()
+        charges = shop.sandbox.ledger()["charges"]
+        shop.sandbox.control(
+            "disputes", {"charge": next(c["id"] for c in charges if c["payment_intent"] == intent)}
+        )
+    with shop.session() as session:
+        wait_until(
+            lambda: session.rollback() or session.scalar(select(Order.disputed).where(Order.id == contested))
+        )
 
 
 def addresses(shop: LiveShop) -> Iterator[str]:
     """Every page of the desk, those of orders in each pair of states and with whatever may hang on one."""
-    yield from (
-        *("", "account", "account/second-factor", "confirm", "content", "editions", "editions/paperback"),
-        *(
-            "editions/paperback/cover",
-            "editions/russian/cover",
-            "inbox",
-            "journal",
-            "letters",
-            "libraries",
-            "money",
-        ),
-        *("orders", "orders?state=to_post&tick=all", "orders?q=nobody", "orders?country=GB&note=yes", "packing"),
-        *("packing?ticked=all", "packing/carrier", "people", "reports", "setup", "setup?letter=ABCDEFGH"),
-        *("setup/distributors/paperback", "setup/distributors/russian", "setup/postage", "setup/prices"),
-        *(
-            "libraries/rules",
-            "setup/vendor",
-            "libraries?state=unpaid",
-            "withdrawals",
-            "withdrawals?state=done",
-            "withdrawals?state=all",
-            "journal?q=nobody",
-            "setup/trader",
-            "statements",
-            "stock",
-            "no/such/page",
-            "orders/RR-00000000",
-            "content/pages/returns",
-        ),
-    )
-    for kind in EntryKind:
-        yield from (f"content/{kind.value}", f"content/{kind.value}/new")
+    yield from (*PAGES, *ASKED)
     with shop.session() as session:
         for entry in session.scalars(select(Entry)):
             yield f"content/entries/{entry.id}"
@@ -199,13 +229,9 @@ def addresses(shop: LiveShop) -> Iterator[str]:
         yield from (f"people/{row.id}" for row in session.scalars(select(Admin)))
         for order in _telling(session):
             yield f"orders/{order.number}"
-        to_post = session.scalars(select(Order).where(Order.fulfilment_state == "to_post")).first()
-        assert to_post is not None
+        to_post = _to_post(session)
         yield f"orders/{to_post.number}/address"
-        newest = session.scalars(select(Shipment).order_by(Shipment.id.desc())).all()
-        left = next(
-            each for each in newest if each.has_left and each.returned_at is None and parcels.replaceable(each)
-        )
+        left = _on_its_way(session)
         yield from (f"parcels/{left.id}/back", f"parcels/{left.id}/replace")
         payment = session.scalars(select(Payment).where(Payment.order_id == to_post.id)).first()
         orphan = session.scalars(select(Payment).where(Payment.role == PaymentRole.ORPHAN)).one()
@@ -213,6 +239,43 @@ def addresses(shop: LiveShop) -> Iterator[str]:
         yield from (f"payments/{payment.id}/refund", f"payments/{orphan.id}/refund")
         for way in ("copies&copies-1=1", "amount&sum=5", "amount&sum=much"):
             yield f"payments/{payment.id}/refund?way={way}"
+
+
+def mistakes(shop: LiveShop) -> Iterator[tuple[str, dict[str, str], str]]:
+    """Forms filled in wrongly, or asking for a preview: the page, what is typed and the button."""
+    yield from MISTAKES
+    with shop.session() as session:
+        to_post, parcel = _to_post(session), _on_its_way(session)
+        entry = session.scalars(select(Entry).where(Entry.kind == EntryKind.PHOTO)).first()
+        asked, accepted, invoiced = (
+            f"libraries/{ticket}/desk"
+            for ticket in session.scalars(select(LibraryOrder.ticket).order_by(LibraryOrder.id).offset(1))
+        )
+        assert entry is not None
+        yield f"orders/{to_post.number}/address", {"name": "", "line1": ""}, "button.main"
+        yield f"parcels/{parcel.id}/back", {}, "button.main"
+        yield f"parcels/{parcel.id}/replace", {"copies-1": "99"}, "button.main"
+        yield f"content/entries/{entry.id}", {"slug": "Not Good", "title-en": ""}, "button.main"
+        yield f"content/entries/{entry.id}/files/all", {}, "button.main"
+        yield asked, {"offer-copies": "x", "offer-unit": "much"}, "section[aria-labelledby=offer] button"
+        yield asked, {"accept-purchase_order": "", "accept-copies": "x"}, "section[aria-labelledby=accept] button"
+        yield accepted, {"invoice-copies": "x", "invoice-unit": "much"}, "section[aria-labelledby=invoice] button"
+        yield invoiced, {"credit-back": "99"}, "form[action$='/credit'] button"
+        yield invoiced, {"paid-day": ""}, "form[action$='/paid'] button"
+        yield invoiced, {"record-email": "nonsense"}, "form[action$='/record'] button"
+
+
+def _to_post(session: Session) -> Order:
+    found = session.scalars(select(Order).where(Order.fulfilment_state == "to_post")).first()
+    assert found is not None
+    return found
+
+
+def _on_its_way(session: Session) -> Shipment:
+    newest = session.scalars(select(Shipment).order_by(Shipment.id.desc())).all()
+    return next(
+        each for each in newest if each.has_left and each.returned_at is None and parcels.replaceable(each)
+    )
 
 
 def _telling(session: Session) -> list[Order]:
