@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session
 
+from shop.orders import timeline
 from shop.orders.models import Order
 from shop.payments.models import Payment
 from tests.client import Client
@@ -127,3 +128,62 @@ def test_a_refund_that_was_taken_back_waits_for_no_copies(desk: Client, session:
     assert "is back on the shelf" in said(page)
     desk.submit(form_to(page, "/undo"))
     assert "is back on the shelf" not in said(desk.get(url(order)))
+
+
+def test_a_free_parcel_of_a_refunded_order_is_not_forgotten_on_the_packing_table(
+    desk: Client, session: Session, paid: Make
+):
+    order = paid()
+    desk.submit(form_to(desk.get(url(order)), "/post"))
+    session.expire_all()
+    page = desk.get(f"/admin/parcels/{order.shipments[0].id}/replace")
+    desk.submit(form_to(page, "/replace"), **{"copies-1": "1"}, reason="lost")
+    assert "cannot be posted now" not in said(desk.get("/admin/packing"))
+    desk.submit(form_to(refund_page(desk, order), "/refund"))
+    table = said(desk.get("/admin/packing"))
+    assert "Free parcels that cannot be posted now" in table
+    assert order.number in table
+    assert "A refund of this order is under way" in table
+
+
+def test_a_postcode_that_is_not_served_keeps_an_order_from_being_posted_when_it_is_corrected_to_it(
+    desk: Client, session: Session, paid: Make
+):
+    order = paid()
+    page = desk.get(url(order, "/address"))
+    assert desk.submit(form_to(page, "/address"), postal_code="bt1 5gs").status_code == 303
+    session.expire_all()
+    assert order.needs_attention
+    assert "The address may not be served" in said(desk.get(url(order)))
+
+
+def count(desk: Client, slug: str, counted: int) -> str:
+    desk.submit(form_to(desk.get("/admin/stock"), f"/stock/{slug}"), counted=str(counted), reason="counted")
+    return said(desk.get("/admin/stock"))
+
+
+def test_a_count_that_finds_enough_takes_the_worries_of_an_earlier_one_away(
+    desk: Client, session: Session, paid: Make
+):
+    first, second = paid(paperback=2), paid(paperback=1, russian=1)
+    assert "2 orders now need attention" in count(desk, "paperback", 0)
+    assert "1 order now needs attention" in count(desk, "russian", 0)
+    told = count(desk, "paperback", 40)
+    session.expire_all()
+    assert (first.needs_attention, second.needs_attention) == (False, True)
+    assert "1 order that had waited for that can be posted" in told
+    count(desk, "russian", 40)
+    session.expire_all()
+    assert not second.needs_attention
+    assert [concern.settled_by for concern in second.concerns] == ["Vera Keeper"]
+    assert list(timeline.breaks(second)) == []
+
+
+def test_a_count_that_finds_enough_leaves_other_worries_to_a_person(desk: Client, session: Session, paid: Make):
+    order = paid()
+    desk.submit(form_to(desk.get(url(order, "/address")), "/address"), postal_code="BT1 5GS")
+    count(desk, "paperback", 0)
+    count(desk, "paperback", 40)
+    session.expire_all()
+    assert order.needs_attention
+    assert [concern.settled_at is None for concern in order.concerns] == [True, False]
