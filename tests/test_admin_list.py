@@ -199,6 +199,7 @@ def test_the_file_is_one_that_a_spreadsheet_in_the_language_of_the_desk_opens(
             ("\r1", "'\r1"),
         ),
         *(
+            ("\r1", "'\r1"),
             (" =1", "' =1"),
             ("\u00a0=1", "'\u00a0=1"),
             ("-5.00", "-5.00"),
