@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session
 
+from shop import erasure
+from shop.database import transact
 from shop.orders import timeline
 from shop.orders.models import Order
 from shop.payments.models import Payment
-from tests.client import Client
-from tests.test_admin_orders import form_to, url
+from shop.worker import Worker
+from tests.client import Client, make_client
+from tests.conftest import MovedClock
+from tests.test_admin_orders import form_to, has_form, url
 from tests.test_packing import Make, desk, paid, patient
 from tests.till import differences
 
@@ -187,3 +192,38 @@ def test_a_count_that_finds_enough_leaves_other_worries_to_a_person(desk: Client
     session.expire_all()
     assert order.needs_attention
     assert [concern.settled_at is None for concern in order.concerns] == [True, False]
+
+
+def test_a_remark_is_kept_once_for_the_desk_and_goes_with_the_buyer(
+    desk: Client, patient: Flask, session: Session, paid: Make
+):
+    order = paid()
+    form = form_to(desk.get(url(order)), "/remarks")
+    for _ in range(2):  # a double click
+        assert desk.submit(form, remark="Rang: away until May <b>").status_code == 303
+    page = said(desk.get(url(order)))
+    assert page.count("Remark: Rang: away until May <b>") == 1
+    assert desk.submit(form, remark=" ").status_code == 422
+    assert desk.submit(form, remark="x" * 1001).status_code == 422
+    assert "Rang" not in desk.get(f"{url(order)}/evidence.txt").get_data(as_text=True)
+    buyer = make_client(patient, after=session.rollback).get(f"/en-gb/orders/{order.token}")
+    assert "Rang" not in said(buyer)
+    assert list(timeline.breaks(session.get_one(Order, order.id))) == []
+
+
+def test_a_remark_is_erased_with_its_order(
+    desk: Client, patient: Flask, session: Session, paid: Make, clock: MovedClock
+):
+    order = paid()
+    form = form_to(desk.get(url(order)), "/remarks")
+    desk.submit(form, remark="Rang the buyer")
+    desk.submit(form_to(desk.get(url(order)), "/post"))
+    clock.advance(hours=1)
+    Worker(patient).round(everything=True)
+    assert transact(session, erasure.erase_order, order.id, timeline.SYSTEM, clock.now())
+    page = desk.get(url(order))
+    assert "Rang the buyer" not in said(page)
+    assert not has_form(page, "/remarks")
+    assert desk.submit(form, remark="Rang once more").status_code == 409
+    session.expire_all()
+    assert list(timeline.breaks(session.get_one(Order, order.id))) == []
