@@ -200,11 +200,17 @@ def test_a_mail_server_that_is_away_is_told_long_before_letters_are_given_up(
         return desk.get("/admin/").page.links()["/admin/letters"].split()[0]
 
     factories.make_paid_order(session, gateway)
+    Worker(app).round(everything=True)
+    assert found(desk)["Last letter that the mail server took"].startswith(WELL)
+    clock.advance(minutes=10)
+    factories.make_paid_order(session, gateway)
     mailer.troubles.extend([MailServerAway("connection refused")] * 20)
     for _ in range(8):
         Worker(app).round(everything=True)
         clock.advance(minutes=10)
-    assert found(desk)["Last letter that the mail server took"].startswith(f"{BAD} 2 letters have been waiting")
+    told = found(desk)["Last letter that the mail server took"]
+    assert told.startswith(BAD)
+    assert "2 letters have been waiting for more than an hour." in told
     assert undelivered() == "2"
     mailer.troubles.clear()
     clock.advance(minutes=20)
