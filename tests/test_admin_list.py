@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from shop.admin.charts import across, columns
 from shop.admin.deadlines import overdue_since, post_by
-from shop.admin.export import harmless
+from shop.admin.spreadsheets import harmless
 from shop.database import transact
 from shop.demo import making
 from shop.extensions import db
@@ -24,7 +24,7 @@ from shop.orders.lifecycle import FulfilmentState
 from shop.orders.models import Order, Shipment
 from shop.orders.placing import locked
 from tests import factories
-from tests.client import Client, let_in
+from tests.client import Client, let_in, make_client
 from tests.factories import Catalogue
 from tests.fake_gateway import FakeGateway
 from tests.test_admin_orders import form_to, numbers
@@ -173,11 +173,41 @@ def test_the_file_holds_exactly_what_the_list_shows(
     assert first["Total"] == str(order.total.to_decimal())
 
 
+def test_the_file_is_one_that_a_spreadsheet_in_the_language_of_the_desk_opens(
+    app: Flask, session: Session, desk: Client, catalogue: Catalogue
+) -> None:
+    """Where a comma parts the decimals, semicolons part the cells: else all would stand in one, and 12.10 be a day."""
+    factories.make_admin(session, "anna@longlane.example", "Анна", "ru")
+    other = make_client(app, after=session.rollback)
+    let_in(other, "anna@longlane.example")
+    order = factories.make_order(session)
+    text = other.get("/admin/orders.csv").data.decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(text), delimiter=";")
+    assert row["Номер"] == order.number
+    assert row["Итого"] == str(order.total.to_decimal()).replace(".", ",")
+
+
 @pytest.mark.parametrize(
     ("cell", "written"),
     [
-        *(("=1+1", "'=1+1"), ("+44 20", "'+44 20"), ("-5", "'-5"), ("@SUM(A1)", "'@SUM(A1)"), ("\tx", "'\tx")),
-        *((" =1", "' =1"), ("Ada", "Ada"), ("a=b", "a=b"), ("", "")),
+        *(
+            ("=1+1", "'=1+1"),
+            ("+44 20", "'+44 20"),
+            ("-5", "'-5"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\tx", "'\tx"),
+            ("\r1", "'\r1"),
+        ),
+        *(
+            ("\r1", "'\r1"),
+            (" =1", "' =1"),
+            ("\u00a0=1", "'\u00a0=1"),
+            ("-5.00", "-5.00"),
+            ("-5,00", "-5,00"),
+            ("Ada", "Ada"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ),
     ],
 )
 def test_no_cell_is_taken_for_a_formula(cell: str, written: str) -> None:
@@ -232,7 +262,7 @@ def test_a_ticked_order_that_cannot_be_posted_is_named_and_keeps_no_other_from_i
     done = desk.post("/admin/orders/ticked/post", data=data)
     assert done.location == "/admin/orders"
     text = desk.get(done.location).page.text
-    assert f"{bad.number}: This order cannot be posted now." in text
+    assert f"{bad.number}: A refund of this order is under way." in text
     assert "1 order is marked as posted." in text
 
 

@@ -152,6 +152,10 @@ def test_folding_keeps_short_i_and_drops_case_and_accents() -> None:
     assert fold("  Éva   ЙЁЛКИН ") == "eva йелкин"
 
 
+def test_letters_that_are_no_others_with_accents_are_found_by_those_without_their_keyboard() -> None:
+    assert fold("Łoś Ørsted Đorđević Æsir İstanbul Kırıkkale") == "los orsted dordevic aesir istanbul kirikkale"
+
+
 def test_the_list_goes_on_by_pages(desk: Client, session: Session, catalogue: Catalogue) -> None:
     factories.set_stock(session, catalogue.paperback, 100)
     placed = [factories.make_order(session).number for _ in range(53)]

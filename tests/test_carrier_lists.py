@@ -31,6 +31,31 @@ def test_columns_are_found_by_their_names_or_by_what_stands_in_them(text: str):
     assert found == [(ONE, "RM123456789GB", "Royal Mail"), (TWO, "RM2222GB", "Royal Mail")]
 
 
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("Order date,Order reference,Tracking number", f"2026-11-28,{ONE},RM123456789GB"),
+        ("Tracking status;Tracking number;Ref", f"Delivered;RM123456789GB;{ONE}"),
+        ("Tracking date;Ref;Tracking", f"2026-11-28 10:30;{ONE};RM123456789GB"),
+        (
+            "Order total\tOrder no\tTracking URL\tTracking no",
+            f"33.00\t{ONE}\thttps://x.example/1234\tRM123456789GB",
+        ),
+        ("Заказ;Трек;Электронная почта", f"{ONE};RM123456789GB;reader@example.org"),
+    ],
+)
+def test_of_columns_with_like_names_the_one_is_taken_that_holds_what_is_looked_for(header: str, line: str):
+    found = [(line.number, line.tracking, line.carrier) for line in carrier_list.read(f"{header}\n{line}\n")]
+    assert found == [(ONE, "RM123456789GB", "")]
+
+
+@pytest.mark.parametrize(
+    "cell", ['="9400111899223197428490"', '"=""9400111899223197428490"""', "'9400111899223197428490"]
+)
+def test_a_number_that_is_kept_as_text_for_a_spreadsheet_is_read(cell: str):
+    assert carrier_list.read(f"order,tracking\n{ONE},{cell}\n")[0].tracking == "9400111899223197428490"
+
+
 def test_a_line_without_an_order_is_kept_and_said():
     lines = carrier_list.read(f"order,tracking\nnonsense,RM1234\n{ONE},RM5678\n")
     assert [(line.place, line.number) for line in lines] == [(2, ""), (3, ONE)]
@@ -51,7 +76,20 @@ def test_a_tracking_number_is_taken_as_carriers_write_them(typed: str):
 
 
 @pytest.mark.parametrize(
-    "typed", ["9.40011E+21", "9,4e+21", "1E+12", "=1+1", "<b>1</b>", "RM1\0", "R" * 101, "-", "@SUM(1)", "не, нет"]
+    "typed",
+    [
+        "9.40011E+21",
+        "9,4e+21",
+        "1E+12",
+        "=1+1",
+        "<b>1</b>",
+        "RM1\0",
+        "R" * 101,
+        "-",
+        "@SUM(1)",
+        "не, нет",
+        "Delivered",
+    ],
 )
 def test_what_a_spreadsheet_has_spoilt_is_no_tracking_number(typed: str):
     assert not carrier_list.may_be_tracking(typed)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from shop import throttle
 from shop.admin import guessing
 from shop.database import transact
+from shop.letters.delivery import deliver_due
 from shop.letters.models import Kind, Letter
 from shop.letters.rendering import Renderer
 from shop.staff import Admin, AdminSession, RecoveryCode, Role, people, second_factor
@@ -23,6 +24,7 @@ from tests import factories
 from tests.client import Answer, Client, make_client
 from tests.conftest import MovedClock, engine_of
 from tests.factories import PASSWORD
+from tests.fake_mailer import FakeMailer
 from tests.test_admin_orders import form_to, has_form
 from tests.test_admin_signing import sign_in
 
@@ -412,6 +414,22 @@ def test_the_link_holds_for_three_days_and_another_one_voids_it(
     assert guest.get(second).status_code == 200
     clock.advance(days=3, seconds=1)
     assert guest.get(second).status_code == 404
+
+
+def test_a_link_that_was_mailed_stands_nowhere_in_the_database(
+    app: Flask, session: Session, desk: Client, clock: MovedClock
+) -> None:
+    invite(desk)
+    address = link(session)
+    writer = Renderer("http://localhost", "Shop <shop@longlane.example>", str)
+    assert deliver_due(session, FakeMailer(), writer, clock.now()) == 1
+    session.expire_all()
+    sent = session.scalars(select(Letter)).one()
+    assert "/admin/invitation/" in sent.text
+    tables = (Letter.__table__, Admin.__table__)
+    kept = [str(value) for table in tables for row in session.execute(select(table)) for value in row]
+    assert not any(address.rpartition("/")[2] in value for value in kept)
+    assert browser(app, session).get(address).status_code == 200
 
 
 def test_nobody_but_its_reader_sees_the_link_of_an_invitation(app: Flask, session: Session, desk: Client) -> None:

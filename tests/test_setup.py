@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from shop.admin.soundings import way_of_letters
 from shop.catalogue.models import Edition, Unconfirmed
 from shop.database import transact
-from shop.errors import GatewayRefused, GatewayUnavailable
+from shop.errors import GatewayRefused, GatewayUnavailable, MailServerAway
 from shop.letters import proof
 from shop.letters.models import Kind, Letter
 from shop.payments import inbox
@@ -191,3 +191,46 @@ def test_a_worker_that_stands_still_is_seen_by_its_age(
     assert found(desk)["Worker last seen at work"].startswith(WELL)
     clock.advance(minutes=11)
     assert found(desk)["Worker last seen at work"].startswith(BAD)
+
+
+def test_a_mail_server_that_is_away_is_told_long_before_letters_are_given_up(
+    desk: Client, app, clock, session: Session, mailer: FakeMailer, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    def undelivered() -> str:
+        return desk.get("/admin/").page.links()["/admin/letters"].split()[0]
+
+    factories.make_paid_order(session, gateway)
+    Worker(app).round(everything=True)
+    assert found(desk)["Last letter that the mail server took"].startswith(WELL)
+    clock.advance(minutes=10)
+    factories.make_paid_order(session, gateway)
+    mailer.troubles.extend([MailServerAway("connection refused")] * 20)
+    for _ in range(8):
+        Worker(app).round(everything=True)
+        clock.advance(minutes=10)
+    told = found(desk)["Last letter that the mail server took"]
+    assert told.startswith(BAD)
+    assert "2 letters have been waiting for more than an hour." in told
+    assert undelivered() == "2"
+    mailer.troubles.clear()
+    clock.advance(minutes=20)
+    Worker(app).round(everything=True)
+    assert found(desk)["Last letter that the mail server took"].startswith(WELL)
+    assert undelivered() == "0"
+
+
+def test_the_first_page_says_that_work_is_left_undone(
+    desk: Client, app, clock, session: Session, gateway: FakeGateway, catalogue: Catalogue
+) -> None:
+    def undone() -> str:
+        links = desk.get("/admin/").page.all(".//ul[@class='tasks']//a")
+        return next(
+            "".join(each.itertext()) for each in links if "left undone" in "".join(each.itertext())
+        ).split()[0]
+
+    assert undone() == "0"
+    factories.make_paid_order(session, gateway)
+    clock.advance(minutes=11)
+    assert undone() == "2"
+    Worker(app).round(everything=True)
+    assert undone() == "0"

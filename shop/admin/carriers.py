@@ -18,10 +18,13 @@ from shop.errors import WrongState
 from shop.extensions import db, now
 from shop.orders import carrier_list, parcels
 from shop.orders.carrier_list import Line
+from shop.orders.folding import squeeze
 from shop.orders.models import Order, Shipment
 from shop.orders.timeline import Actor
 
 MOST_BYTES = 200_000
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How the files of spreadsheet programmes begin: .xlsx and .ods are archives, .xls is a compound file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class Report:
     line: Line
     kind: str
     words: str
+
+
+class Workbook(Exception):
+    """A spreadsheet's own file instead of a list."""
 
 
 @desk.get("/packing/carrier")
@@ -50,20 +57,34 @@ def carrier_import() -> ResponseReturnValue:
         lines = carrier_list.read(text)
     except (carrier_list.TooLong, OverflowError):
         return _page(422, _("The list is too long: at most %(num)d lines.", num=carrier_list.LONGEST), typed)
+    except Workbook:
+        problem = _(
+            "This is a spreadsheet’s own file, not a list as text. Save it as CSV there, or copy its cells and paste "
+            "them here."
+        )
+        return _page(422, problem, typed)
     except (carrier_list.Unreadable, UnicodeError):
         problem = _(
             "No columns with the numbers of orders and of tracking were found. Is it a CSV file, with commas, "
             "semicolons or tabs between the columns?"
         )
         return _page(422, problem, typed)
+    if not lines:
+        return _page(422, _("There are headings in this list, but no parcels."), typed)
     session, actor, at = db.session(), person().actor, now()
     carrier = request.form.get("carrier", "").strip()[:100]
-    reports = [_apply(session, line, line.carrier or carrier, actor, at) for line in lines]
+    others = _sharing(lines)
+    reports = [
+        _apply(session, line, line.carrier or carrier, actor, at, others.get(squeeze(line.tracking), []))
+        for line in lines
+    ]
     return _page(reports=reports, carrier=carrier)
 
 
 def _decoded(body: bytes) -> str:
-    """Text as programmes of carriers write it; raises ``OverflowError`` for too much of it."""
+    """Text as programmes of carriers write it; raises ``OverflowError`` for too much of it, ``Workbook`` for none."""
+    if body.startswith(WORKBOOKS):
+        raise Workbook
     if len(body) > MOST_BYTES:
         raise OverflowError
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -74,7 +95,18 @@ def _decoded(body: bytes) -> str:
         return body.decode("cp1251")
 
 
-def _apply(session: Session, line: Line, carrier: str, actor: Actor, at: datetime) -> Report:
+def _sharing(lines: list[Line]) -> dict[str, list[str]]:
+    """Tracking numbers that stand beside several orders, with these."""
+    beside: dict[str, list[str]] = {}
+    for line in lines:
+        known = beside.setdefault(squeeze(line.tracking), [])
+        if line.number and line.number not in known:
+            known.append(line.number)
+    return {tracking: numbers for tracking, numbers in beside.items() if len(numbers) > 1}
+
+
+def _apply(session: Session, line: Line, carrier: str, actor: Actor, at: datetime, sharing: list[str]) -> Report:
+    """Do what one line says; ``sharing`` are the orders beside which its tracking number stands, if several."""
     if not line.number:
         return Report(line, "bad", _("There is no number of an order in this line."))
     order = session.scalar(select(Order).where(Order.number == line.number))
@@ -88,8 +120,15 @@ def _apply(session: Session, line: Line, carrier: str, actor: Actor, at: datetim
             "own file."
         )
         return Report(line, "bad", words)
-    if any(parcel.tracking == line.tracking for parcel in order.shipments):
+    if any(squeeze(parcel.tracking) == squeeze(line.tracking) for parcel in order.shipments):
         return Report(line, "same", _("Known already; nothing was changed."))
+    if sharing:
+        words = _(
+            "The same tracking number stands beside several orders: %(numbers)s. Somebody’s parcel would be mistaken "
+            "for another one.",
+            numbers=", ".join(sharing),
+        )
+        return Report(line, "bad", words)
     waiting = next((each for each in order.parcels if parcels.may_be_posted(each)), None)
     if order.may_be_posted or waiting is not None:
         key = order.number if order.may_be_posted or waiting is None else posting.key_of(waiting)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flask import Response, stream_with_context
+from flask import Response
 from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.admin import spreadsheets
 from shop.admin.desk import desk
 from shop.admin.order_list import wanted
+from shop.admin.spreadsheets import written_moment
 from shop.database import look
-from shop.extensions import db, now
-from shop.markets import SHOP_ZONE
+from shop.extensions import db
 from shop.orders import finding
 from shop.orders.finding import Wanted
 from shop.orders.models import Buyer, Order, OrderLine, Shipment
 
 FIRST, LATER = 50, 500
 """Orders read at once; few at first, so that the file begins soon."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet may take a cell for that begins so (OWASP, "CSV injection")."""
 COLUMNS = [
     *(Order.id, Order.number, Order.placed_at, Order.paid_at, Order.payment_state, Order.fulfilment_state),
     *(Order.market_slug, Order.country, Order.currency, Order.books_amount, Order.postage_amount),
@@ -37,20 +34,7 @@ COLUMNS = [
 def export_orders() -> Response:
     """Exactly the orders that the same address shows as a list, all of them, newest first."""
     session, which = db.session(), wanted()
-    return csv_answer("orders", _heading(), _batches(session, which))
-
-
-def csv_answer(name: str, heading: list[str], batches: Iterator[Iterable[list[str]]]) -> Response:
-    """A file in pieces, dated today: UTF-8 with a mark by which spreadsheets know it, lines as in RFC 4180."""
-
-    def pieces() -> Iterator[bytes]:
-        yield b"\xef\xbb\xbf" + csv_lines([heading])
-        yield from (csv_lines(rows) for rows in batches)
-
-    answer = Response(stream_with_context(pieces()), mimetype="text/csv")
-    dated = now().astimezone(SHOP_ZONE).strftime(f"{name}-%Y-%m-%d.csv")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{dated}"'
-    return answer
+    return spreadsheets.answer(spreadsheets.dated("orders"), _heading(), _batches(session, which))
 
 
 def _heading() -> list[str]:
@@ -80,7 +64,7 @@ def _batches(session: Session, which: Wanted) -> Iterator[Iterable[list[str]]]:
 
 
 def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
-    ids = [row.id for row in rows]
+    ids, writes = [row.id for row in rows], spreadsheets.custom()
     copies: dict[int, list[str]] = {}
     lines = select(OrderLine.order_id, OrderLine.quantity, OrderLine.slug).where(OrderLine.order_id.in_(ids))
     for order_id, quantity, slug in session.execute(lines.order_by(OrderLine.order_id, OrderLine.position)):
@@ -101,9 +85,9 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
                 row.currency.value,
             ),
             *(
-                written_sum(row.books_amount),
-                written_sum(row.postage_amount),
-                written_sum(row.books_amount + row.postage_amount),
+                writes.sum(row.books_amount),
+                writes.sum(row.postage_amount),
+                writes.sum(row.books_amount + row.postage_amount),
             ),
             "; ".join(copies.get(row.id, [])),
             *(row.name, row.email, row.phone, row.line1, row.line2, row.city, row.state, row.postal_code),
@@ -112,22 +96,3 @@ def _cells(session: Session, rows: Sequence[Any]) -> Iterator[list[str]]:
             "; ".join(each.tracking for each in sent),
             "; ".join(written_moment(each.posted_at) for each in sent),
         ]
-
-
-def written_moment(moment: Any) -> str:
-    return moment.astimezone(SHOP_ZONE).strftime("%Y-%m-%d %H:%M") if moment else ""
-
-
-def written_sum(amount: int) -> str:
-    return f"{amount // 100}.{amount % 100:02d}"
-
-
-def csv_lines(rows: Iterable[list[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows([harmless(cell) for cell in row] for row in rows)
-    return text.getvalue().encode()
-
-
-def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return "'" + cell if cell.lstrip(" ").startswith(FORMULA) or cell.startswith(FORMULA) else cell

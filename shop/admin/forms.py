@@ -235,6 +235,17 @@ class PostForm(Form):
     tracking = StringField(_l("Tracking number"), [at_most(100)], filters=[stripped])
 
 
+class RemarkForm(Form):
+    """What the desk wants to remember about an order."""
+
+    remark = TextAreaField(
+        _l("Remark"),
+        [Required(), at_most(1000)],
+        filters=[stripped],
+        render_kw={"rows": "2", "maxlength": "1000", "required": True},
+    )
+
+
 class AddressForm(Form):
     """As long as each may be in its row; the country stays."""
 

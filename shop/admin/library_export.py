@@ -9,10 +9,12 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from shop.admin import spreadsheets
 from shop.admin.desk import desk, locale
-from shop.admin.export import FIRST, LATER, csv_answer, written_moment, written_sum
+from shop.admin.export import FIRST, LATER
 from shop.admin.libraries import STATES
 from shop.admin.naming import edition_name
+from shop.admin.spreadsheets import written_moment
 from shop.admin.words import LIBRARY, REQUEST, STAGE
 from shop.database import look
 from shop.extensions import db
@@ -28,7 +30,8 @@ def export_libraries() -> Response:
     state = request.args.get("state", "")
     if state not in STATES:
         abort(404)
-    return csv_answer("library-orders", _heading(), _batches(db.session(), STATES[state][1]))
+    rows = _batches(db.session(), STATES[state][1])
+    return spreadsheets.answer(spreadsheets.dated("library-orders"), _heading(), rows)
 
 
 def _batches(session: Session, condition: ColumnElement[bool]) -> Iterator[Iterable[list[str]]]:
@@ -93,6 +96,7 @@ def _cells(session: Session, order: LibraryOrder, issued: list[Paper]) -> list[s
 
 def _paper(session: Session, paper: Paper) -> str:
     """Number, sum, and what of it is open."""
-    whole = f"{paper.number}: {written_sum(paper.amount)} {paper.currency.value}"
+    writes = spreadsheets.custom()
+    whole = f"{paper.number}: {writes.sum(paper.amount)} {paper.currency.value}"
     left = papers.open_sum(session, paper) if paper.kind is PaperKind.INVOICE and not paper.ended_at else 0
-    return f"{whole} ({_('open')}: {written_sum(left)})" if left else whole
+    return f"{whole} ({_('open')}: {writes.sum(left)})" if left else whole

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from shop.admin.desk import desk
-from shop.admin.forms import PostForm
+from shop.admin.forms import PostForm, RemarkForm
 from shop.documents import consignments, customs
 from shop.extensions import db, gateway, now, settings
 from shop.letters.models import Letter
@@ -59,7 +59,13 @@ def find(session: Session, number: str) -> Order:
     return order
 
 
-def whole(order: Order, form: PostForm | None = None, status: int = 200, problem: str = "") -> tuple[str, int]:
+def whole(
+    order: Order,
+    form: PostForm | None = None,
+    status: int = 200,
+    problem: str = "",
+    remark: RemarkForm | None = None,
+) -> tuple[str, int]:
     """The page of one order, with whatever went wrong just now on top."""
     session = db.session()
     received = session.scalars(
@@ -86,6 +92,7 @@ def whole(order: Order, form: PostForm | None = None, status: int = 200, problem
         today=day_of(now()),
         open_concerns=[each for each in order.concerns if each.settled_at is None],
         form=form or PostForm(),
+        remark=remark or RemarkForm(),
         dashboard=f"https://dashboard.stripe.com/{'' if gateway().livemode else 'test/'}payments",
         parcel_facts=[_parcel(order, each) for each in order.parcels],
         correctable=addresses.may_be_corrected(order),

@@ -75,6 +75,7 @@ def _table(
         ticked=[each.key for each in waiting] if everything else ticked,
         form=form or PostForm(),
         undoable=_just_posted(session, at),
+        stuck=_stuck(session),
         tracked={each.key: _tracking(each.key) for each in waiting},
         day=at.astimezone(SHOP_ZONE).date(),
         problem=problem,
@@ -105,6 +106,20 @@ def _waiting(session: Session) -> list[ToPack]:
             copies = [(lines[line.position], line.quantity) for line in shipment.lines]
             found.append(_to_pack(shipment.order, shipment, copies, days))
     return sorted(found, key=lambda each: (each.since, each.key))[:AT_ONCE]
+
+
+def _stuck(session: Session) -> list[tuple[Shipment, str]]:
+    """Free parcels that were decided and cannot be posted as things stand, each with a sentence that says why."""
+    wanted = (
+        select(Shipment)
+        .join(Shipment.order)
+        .options(contains_eager(Shipment.order))
+        .where(parcels.WAITING)
+        .order_by(Shipment.asked_at, Shipment.id)
+        .limit(AT_ONCE)
+    )
+    kept = [each for each in session.scalars(wanted) if not parcels.may_be_posted(each)]
+    return [(each, posting.not_now(each.order, each)) for each in kept]
 
 
 def _to_pack(

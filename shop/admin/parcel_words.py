@@ -72,6 +72,7 @@ EVENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "posting_undone": lambda d: _("It was taken back that a parcel was posted: it is still here."),
     "tracked": lambda d: _("The tracking number was noted: %(tracking)s.", tracking=d.get("tracking", "…")),
     "address_corrected": _address,
+    "remark": lambda d: _("Remark: %(text)s", text=d.get("remark", "…")),
     "parcel_decided": _decided,
     "parcel_dropped": lambda d: _("A free parcel was called off; its copies went back to sale."),
     "parcel_back": _came_back,

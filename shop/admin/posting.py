@@ -88,6 +88,10 @@ def not_now(order: Order, shipment: Shipment | None = None) -> str:
         )
     if order.needs_attention or order.disputed:
         return str(_("This order cannot be posted before somebody has looked at it: it needs attention."))
+    if order.refunding:
+        return str(_("A refund of this order is under way. It cannot be posted before that has come to an end."))
+    if shipment is None and order.may_be_posted:
+        return str(_("A parcel holds at least one copy, and no more than are left to post. Nothing was changed."))
     return str(
         _(
             "This order cannot be posted now. Its payment: %(payment)s. Its parcel: %(parcel)s.",

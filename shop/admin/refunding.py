@@ -76,7 +76,8 @@ def refund(payment_id: int) -> ResponseReturnValue:
             copies=wanted.copies or None,
             grace=settings().undo,
         )
-        if typed.get("back") == "on" and made.awaited:
+        order = payment.order
+        if typed.get("back") == "on" and order is not None and copies.can_come_back(s, order, made):
             copies.put_back(s, made.id, who.actor, at)
         return made.id
 
@@ -149,6 +150,9 @@ def _confirmation(
     ours = order is not None and payment.role is PaymentRole.ORDER
     posted = order is not None and order.fulfilment_state is FulfilmentState.POSTED
     by_copies = ours and order is not None and (posted or order.fulfilment_state is FulfilmentState.TO_POST)
+    still = copies.refundable(session, order) if by_copies and order else {}
+    about = chosen.copies or (still if chosen.amount == left.amount else {})
+    gone = copies.gone(session, order, about) if by_copies and order else {}
     page = render_template(
         "admin/refund.html",
         payment=payment,
@@ -156,8 +160,10 @@ def _confirmation(
         wanted=chosen,
         sum=Money(chosen.amount, payment.currency),
         whole=chosen.amount == left.amount,
-        copies_left=copies.refundable(session, order) if by_copies and order else {},
-        asks_back=ours and posted and (bool(chosen.copies) or chosen.amount == left.amount),
+        copies_left=still,
+        gone=sum(gone.values()),
+        here=sum(about.values()) - sum(gone.values()),
+        asks_back=bool(gone) and order is not None and copies.are_away(session, order, gone),
         offers=wanted is None,
         reasons=REFUND_REASONS,
         typed=request.values.get("sum", ""),

@@ -85,6 +85,7 @@ ACTS: dict[str, Act] = {
     "send_again": Act(Right.MANAGE, _l("sent a letter again")),
     "evidence": Act(Right.EXPORT, _l("downloaded evidence about an order")),
     "export_orders": Act(Right.EXPORT, _l("downloaded a list of orders")),
+    "remark": Act(Right.PACK, _l("wrote a remark about an order")),
     **_see(Right.PACK, "address_page"),
     "correct_address": Act(Right.PACK, _l("corrected an address")),
     # Parcels

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
@@ -25,6 +25,7 @@ from shop.staff import Admin, Role, sessions
 
 PATIENCE = timedelta(minutes=10)  # work that has been due for longer has nobody doing it
 RECENT = timedelta(hours=1)  # the worker asks Stripe every ten minutes
+STALLED = timedelta(hours=1)  # a mail server that is away for longer is no hiccup
 BACKED_UP = timedelta(days=3)  # backups are made every night; one that fails is no alarm yet
 
 
@@ -43,13 +44,31 @@ def soundings(session: Session, settings: Settings, now: datetime) -> list[Sound
         _key(settings),
         _answers(session, now),
         _webhook(session),
-        _letter(session),
+        _letter(session, now),
         _arrival(session, settings),
         *_worker(session, now),
         _second_factor(session),
         _database(session, settings),
         _backup(settings, now),
     ]
+
+
+def stalled(now: datetime) -> ColumnElement[bool]:
+    """Letters that have been owed for more than an hour: the mail server does not take them, or nobody brings them."""
+    return (Letter.state == LetterState.OWED) & (Letter.owed_at < now - STALLED)
+
+
+def left_waiting(session: Session, now: datetime) -> int:
+    """How many things have been due for so long that nobody seems to be doing them."""
+    late = now - PATIENCE
+    return sum(
+        session.scalar(select(func.count()).where(*where)) or 0
+        for where in (
+            (Letter.state == LetterState.OWED, Letter.due_at < late),
+            (InboxEvent.state != InboxState.DONE, InboxEvent.due_at < late),
+            (Refund.state == RefundState.OWED, Refund.next_try_at < late),
+        )
+    )
 
 
 def way_of_letters(settings: Settings) -> str:
@@ -81,11 +100,22 @@ def _webhook(session: Session) -> Sounding:
     return Sounding(_("Last message from Stripe"), how, last is not None, url_for("admin.inbox_list"))
 
 
-def _letter(session: Session) -> Sounding:
+def _letter(session: Session, now: datetime) -> Sounding:
     last = session.scalar(select(func.max(Letter.sent_at)))
-    how = write_moment(last, locale()) if last else _("None yet.")
+    waiting = session.scalar(select(func.count()).where(stalled(now))) or 0
+    how = write_moment(last, locale()) if last else str(_("None yet."))
+    if waiting:
+        since = ngettext(
+            "%(num)d letter has been waiting for more than an hour.",
+            "%(num)d letters have been waiting for more than an hour.",
+            waiting,
+        )
+        how = f"{how}. {since}" if last else since
     return Sounding(
-        _("Last letter that the mail server took"), how, last is not None, url_for("admin.letter_list")
+        _("Last letter that the mail server took"),
+        how,
+        last is not None and not waiting,
+        url_for("admin.letter_list"),
     )
 
 
@@ -104,15 +134,7 @@ def _arrival(session: Session, settings: Settings) -> Sounding:
 
 def _worker(session: Session, now: datetime) -> list[Sounding]:
     seen = session.scalar(select(func.max(Duty.begun_at)))
-    late = now - PATIENCE
-    left = sum(
-        session.scalar(select(func.count()).where(*where)) or 0
-        for where in (
-            (Letter.state == LetterState.OWED, Letter.due_at < late),
-            (InboxEvent.state != InboxState.DONE, InboxEvent.due_at < late),
-            (Refund.state == RefundState.OWED, Refund.next_try_at < late),
-        )
-    )
+    left = left_waiting(session, now)
     lying = (
         ngettext(
             "%(num)d thing has been waiting for more than ten minutes: the worker seems to have stopped.",
@@ -124,7 +146,7 @@ def _worker(session: Session, now: datetime) -> list[Sounding]:
     )
     activity = write_moment(seen, locale()) if seen else _("It has never run here.")
     return [
-        Sounding(_("Worker last seen at work"), activity, seen is not None and seen >= late),
+        Sounding(_("Worker last seen at work"), activity, seen is not None and seen >= now - PATIENCE),
         Sounding(_("Work left waiting"), lying, not left),
     ]
 

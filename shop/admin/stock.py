@@ -51,14 +51,15 @@ def count(slug: str) -> ResponseReturnValue:
         return _page(edition_id, form, status=422)
     counted, reason = form.counted.data or 0, form.reason.data or ""
 
-    def work(s: Session) -> int:
+    def work(s: Session) -> tuple[int, int]:
         row = lock(s, Stock, edition_id)
         if seen != (row.on_hand if row else 0):
             raise Moved(slug)
-        return len(counting.count(s, edition_id, counted, reason, actor, at))
+        short = counting.count(s, edition_id, counted, reason, actor, at)
+        return len(short), 0 if short else len(counting.lift(s, edition_id, actor, at))
 
     try:
-        short = transact(session, work)
+        short, lifted = transact(session, work)
     except Moved:
         form.seen.raw_data = None
         problem = _("Copies came or went while this page was open. Please count once more.")
@@ -72,6 +73,14 @@ def count(slug: str) -> ResponseReturnValue:
                 short,
             ),
             "warning",
+        )
+    if lifted:
+        flash(
+            ngettext(
+                "There are enough copies again: %(num)d order that had waited for that can be posted.",
+                "There are enough copies again: %(num)d orders that had waited for that can be posted.",
+                lifted,
+            )
         )
     return redirect(url_for("admin.stock_page"), code=303)
 

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, joinedload, lazyload
 
-from shop.admin import reports
+from shop.admin import reports, soundings
 from shop.admin.deadlines import dispatch_days, overdue_since, post_by
 from shop.admin.desk import desk
 from shop.admin.letters import not_delivered
@@ -128,7 +128,11 @@ def _tasks(session: Session) -> list[Task]:
             _("Unpaid invoices of libraries"),
             url_for("admin.library_list", state="unpaid"),
         ),
-        Task(many(Letter, not_delivered()), _("Letters not delivered"), url_for("admin.letter_list")),
+        Task(
+            many(Letter, not_delivered()) + many(Letter, soundings.stalled(now())),
+            _("Letters not delivered"),
+            url_for("admin.letter_list"),
+        ),
         Task(
             many(Refund, UNCONFIRMED_REFUNDS),
             _("Refunds that Stripe has yet to confirm"),
@@ -140,6 +144,11 @@ def _tasks(session: Session) -> list[Task]:
             many(InboxEvent, InboxEvent.state == InboxState.FAILED),
             _("Messages from Stripe that failed"),
             url_for("admin.inbox_list"),
+        ),
+        Task(
+            soundings.left_waiting(session, now()),
+            _("Things left undone by the worker"),
+            url_for("admin.setup_page"),
         ),
         Task(_low(session), _("Editions running low"), url_for("admin.stock_page")),
         Task(len(offers.unconfirmed(session)), _("Facts nobody has confirmed"), url_for("admin.setup_page")),

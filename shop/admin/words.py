@@ -94,7 +94,9 @@ WORRY = {
     ),
     Worry.ADDRESS_REFUSED: (
         _l("The address may not be served"),
-        _l("The buyer gave an address that the shop does not post to. Refund the order, or write to the buyer."),
+        _l(
+            "The parcel would go to an address that the shop does not post to. Refund the order, or write to the buyer."
+        ),
     ),
     Worry.COPIES_MISSING: (
         _l("Copies are missing"),

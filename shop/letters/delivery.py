@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from shop.database import transact
 from shop.errors import MailRefused, MailServerAway, MailUnavailable
 from shop.letters.mailer import Mailer
-from shop.letters.models import SHOPKEEPER, Letter, LetterState
+from shop.letters.models import SHOPKEEPER, Kind, Letter, LetterState
 from shop.letters.outbox import JOINED_WITHIN
 from shop.staff import Admin
 
@@ -34,8 +34,10 @@ GIVEN_UP_AFTER = timedelta(days=3)
 LEAST_TRIES = 10
 """So often a letter is tried at least: after days without a worker its first failure must not be its last."""
 JOINED_AT_MOST = 40
-SECRET_LINK = re.compile(r"(/distributor/)[\w-]+")
+SECRET_LINK = re.compile(r"(/distributor/|/admin/invitation/)[\w-]+")
 """What whoever reads a letter at the desk could act with in somebody else's name."""
+FORGOTTEN = (Kind.INVITATION,)
+"""Kinds whose facts are dropped once they are sent: a copy of the database must let nobody set a password."""
 COLUMNS = tuple(column.key for column in Letter.__mapper__.columns)
 
 log = logging.getLogger(__name__)
@@ -216,6 +218,8 @@ def _mark_sent(session: Session, claim: Claim, message: EmailMessage, now: datet
         "claimed_until": None,
         "last_error": "",
     }
+    if all(letter.kind in FORGOTTEN for letter in claim.letters):
+        values["context"] = {}
     # It has gone, whoever holds the lease by now.
     statement = update(Letter).where(Letter.id.in_(claim.ids), Letter.state != LetterState.SENT)
     transact(session, lambda s: s.execute(statement.values(values).execution_options(synchronize_session=False)))

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from shop.catalogue import postage
 from shop.errors import WrongState
 from shop.orders import timeline
 from shop.orders.lifecycle import FulfilmentState
-from shop.orders.models import Buyer, Order
+from shop.orders.models import Buyer, Order, Worry
 from shop.orders.placing import locked
 from shop.orders.timeline import Actor
 
@@ -43,7 +44,8 @@ def correct(
 ) -> list[str]:
     """Write a corrected address; answers the names of what has changed.
 
-    ``seen`` is the ``mark`` of the address that was corrected. Raises ``WrongState`` when nothing is to be posted,
+    A postcode that the shop does not post to puts the order under attention, as a paid one does. ``seen`` is the
+    ``mark`` of the address that was corrected. Raises ``WrongState`` when nothing is to be posted,
     ``ChangedMeanwhile`` when somebody else was quicker.
     """
     order = locked(session, order_id)
@@ -60,4 +62,9 @@ def correct(
         setattr(order.buyer, name, typed.get(name, ""))
     session.flush()
     timeline.note(session, order, "address_corrected", actor, now, personal=personal, fields=changed)
+    country, postal_code = order.buyer.country or order.country, order.buyer.postal_code
+    northern = "postal_code" in changed and postage.in_northern_ireland(country, postal_code)
+    if northern and not postage.northern_ireland_served(session):
+        cause = f"corrected:{now.isoformat()}"
+        timeline.worry(session, order, Worry.ADDRESS_REFUSED, now, cause=cause, why="northern_ireland")
     return changed

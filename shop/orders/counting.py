@@ -14,6 +14,9 @@ from shop.orders.placing import locked
 from shop.orders.timeline import Actor
 from shop.stock import Movement, StockMovement
 
+COUNTED = "count:"
+"""What the cause of a worry that a count has raised begins with; behind it is the movement's id."""
+
 
 def count(
     session: Session, edition_id: int, counted: int, reason: str, actor: Actor, now: datetime
@@ -44,8 +47,37 @@ def count(
         missing -= wanted
         short.append(order)
         if not _is_known(order):
-            timeline.worry(session, order, Worry.COPIES_MISSING, now, cause=f"count:{movement.id}")
+            timeline.worry(session, order, Worry.COPIES_MISSING, now, cause=f"{COUNTED}{movement.id}")
     return short
+
+
+def lift(session: Session, edition_id: int, actor: Actor, now: datetime) -> list[Order]:
+    """After a count that finds enough: settle what earlier counts had raised about orders of an edition.
+
+    An order whose other edition is still short stays under attention. Answers the orders that nothing is missing for.
+    """
+    raised = (
+        select(Concern.order_id)
+        .join(OrderLine, OrderLine.order_id == Concern.order_id)
+        .where(
+            OrderLine.edition_id == edition_id,
+            Concern.worry == Worry.COPIES_MISSING,
+            Concern.settled_at.is_(None),
+            Concern.cause.startswith(COUNTED),
+        )
+        .order_by(Concern.order_id)
+        .distinct()
+    )
+    lifted = []
+    for order_id in list(session.scalars(raised)):
+        order = locked(session, order_id)
+        if any(stock.available(session, each) < 0 for each in {line.edition_id for line in order.lines}):
+            continue
+        for concern in order.concerns:
+            if _is_open(concern) and concern.cause.startswith(COUNTED):
+                timeline.settle_worry(session, order, concern, actor, now)
+        lifted.append(order)
+    return lifted
 
 
 def _promised(session: Session, edition_id: int) -> list[int]:

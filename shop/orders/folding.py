@@ -8,17 +8,21 @@ import unicodedata
 LONGEST = 64
 """Characters of a term; a longer word is found by its beginning."""
 PARTS = re.compile(r"[^\W_]+")
+PLAIN = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+"""Letters that Unicode takes for no other with an accent, and that people without their keyboard type so."""
 ALIKE = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-", "–": "-"})
 
 
 def fold(text: str) -> str:
-    """Text as it is searched: no case, no accents, ё as е (but й stays й), one blank between words.
+    """Text as it is searched: no case, no accents, ł as l, ё as е (but й stays й), one blank between words.
 
     SQLite's ``lower`` knows ASCII alone, so this is done here and the result is stored.
     """
     text = unicodedata.normalize("NFC", text).replace("й", "\ue000").replace("Й", "\ue000")
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(plain.replace("\ue000", "й").casefold().split())
+    return " ".join(plain.replace("\ue000", "й").casefold().translate(PLAIN).split())
 
 
 def words(text: str) -> list[str]:

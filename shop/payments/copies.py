@@ -97,6 +97,20 @@ def _unposted(session: Session, order: Order) -> dict[int, int]:
     return {line.position: max(0, line.to_post - taken[line.position]) for line in order.lines}
 
 
+def gone(session: Session, order: Order, about: Copies) -> dict[int, int]:
+    """Which of the copies that a refund would be about have left the house: line position → number above zero."""
+    here = _unposted(session, order)
+    left = {position: number - min(number, here.get(position, 0)) for position, number in about.items()}
+    return {position: number for position, number in left.items() if number > 0}
+
+
+def are_away(session: Session, order: Order, posted: Copies) -> bool:
+    """Whether so many posted copies may still come back: none of them stands on the shelf already."""
+    away = stock.away(session, order.id)
+    editions = {line.position: line.edition_id for line in order.lines}
+    return all(number <= away.get(editions[position], 0) for position, number in posted.items())
+
+
 def attach_rest(session: Session, order: Order, refund: Refund) -> None:
     """A refund of all that is left of an order that was posted, or in part, is about every copy not refunded."""
     posted = order.fulfilment_state is FulfilmentState.POSTED or order.is_partly_posted
@@ -199,14 +213,14 @@ def put_back(session: Session, refund_id: int, actor: Actor, now: datetime) -> i
 
 
 def can_come_back(session: Session, order: Order, refund: Refund) -> int:
-    """Copies of a refund that somebody may put back on the shelf; 0 when they came back with their parcel."""
-    if not refund.awaited:
+    """Copies of a refund that somebody may put back on the shelf; 0 when they came back with their parcel.
+
+    A refund that was taken back before the provider heard of it is about no copies any more.
+    """
+    if not refund.awaited or (refund.state is RefundState.CANCELLED and refund.provider_id is None):
         return 0
-    away = stock.away(session, order.id)
-    editions = {line.position: line.edition_id for line in order.lines}
-    waiting = [line for line in refund.lines if line.posted and line.returned_at is None]
-    enough = all(line.quantity <= away.get(editions[line.position], 0) for line in waiting)
-    return refund.awaited if enough else 0
+    waiting = {line.position: line.quantity for line in refund.lines if line.posted and line.returned_at is None}
+    return refund.awaited if are_away(session, order, waiting) else 0
 
 
 def were_not_back(session: Session, order: Order, refund: Refund, actor: Actor, now: datetime) -> None:
