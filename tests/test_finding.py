@@ -70,6 +70,16 @@ def test_an_order_is_found_by_words_and_their_beginnings(
     assert found(session, typed=typed) == [number]
 
 
+def test_a_tracking_number_is_found_in_the_pieces_that_a_receipt_writes_it_in(
+    session: Session, gateway: FakeGateway, catalogue: Catalogue
+):
+    order = factories.make_paid_order(session, gateway)
+    transact(session, fulfilment.post, order.id, "Royal Mail", "RB123456785GB", timeline.admin("Vera"), NOW)
+    for typed in ("rb 1234 5678 5gb", "RB 123 456", "rb123456785gb"):
+        assert found(session, typed=typed) == [order.number], typed
+    assert found(session, typed="rb 1234 9") == []
+
+
 def test_the_beginning_of_a_number_need_not_have_a_digit():
     assert finding._code("rr-gkx") == "rrgkx"
 

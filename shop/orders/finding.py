@@ -150,7 +150,7 @@ def _ways(session: Session, wanted: Wanted) -> Ways:
         number = read_number(wanted.typed)
         if number and session.scalar(select(Order.id).where(Order.number == number)) is not None:
             asked.append(Order.number == number)
-        elif terms := words(wanted.typed)[:MOST_WORDS]:
+        elif terms := _as_one_code(session, wanted.typed) or words(wanted.typed)[:MOST_WORDS]:
             sets += [_begins(word) for word in dict.fromkeys(terms)]
         else:
             asked.append(false())
@@ -215,6 +215,16 @@ def _begins(word: str) -> Among:
         return or_(*(of_order.where(terms.term >= each).scalar_subquery() < each + LAST for each in beginnings))
 
     return Among(select(terms.order_id).where(ranges), belongs, terms.placed_at)
+
+
+def _as_one_code(session: Session, typed: str) -> list[str]:
+    """What was typed in one piece, if it is the beginning of a code that was written in several, as a tracking number
+    is on a receipt; else nothing."""
+    whole = squeeze(typed)
+    if len(typed.split()) < 2 or not any(each.isdigit() for each in whole):
+        return []
+    there = select(OrderTerm.order_id).where(OrderTerm.term >= whole, OrderTerm.term < whole + LAST).limit(1)
+    return [whole] if session.scalar(there) is not None else []
 
 
 def _code(word: str) -> str:
