@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Insert, delete, func, insert, select
+from sqlalchemy import Insert, delete, func, insert, select, text
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
@@ -242,6 +242,17 @@ def test_the_worker_takes_up_what_was_kept_and_never_worked(
     assert inbox.work_due(session, gateway, now + 3 * MINUTE) == 1
     session.refresh(order)
     assert order.payment_state is PaymentState.PAID
+
+
+def test_the_few_that_wait_are_found_by_an_index_among_all_that_are_done(session: Session, now: datetime):
+    done = {"type": COMPLETED, "object_id": "cs_1", "state": InboxState.DONE, "received_at": now, "due_at": now}
+    rows = [{"id": f"evt_{number}"} | done for number in range(2000)]
+    transact(session, lambda s: s.execute(insert(InboxEvent), rows))
+    transact(session, lambda s: s.execute(text("ANALYZE inbox_event")))
+    asked = inbox.left_over(now).compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+    explain = "EXPLAIN QUERY PLAN" if session.get_bind().dialect.name == "sqlite" else "EXPLAIN"
+    plan = "\n".join(str(row[-1]) for row in session.execute(text(f"{explain} {asked}")))
+    assert "ix_inbox_event_state_due_at" in plan, plan
 
 
 def test_each_failure_waits_longer(client: Client, session: Session, gateway: FakeGateway, order: Order):

@@ -19,7 +19,7 @@ from shop.duty import Duty
 from shop.letters import proof
 from shop.letters.models import Letter, LetterState
 from shop.markets import write_moment, write_size
-from shop.payments.models import InboxEvent, InboxState, Refund, RefundState
+from shop.payments.models import UNDONE, InboxEvent, Refund, RefundState
 from shop.settings import STRIPE_API, Settings
 from shop.staff import Admin, Role, sessions
 
@@ -65,7 +65,7 @@ def left_waiting(session: Session, now: datetime) -> int:
         session.scalar(select(func.count()).where(*where)) or 0
         for where in (
             (Letter.state == LetterState.OWED, Letter.due_at < late),
-            (InboxEvent.state != InboxState.DONE, InboxEvent.due_at < late),
+            (InboxEvent.state.in_(UNDONE), InboxEvent.due_at < late),
             (Refund.state == RefundState.OWED, Refund.next_try_at < late),
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import Table, bindparam, or_, select, update
+from sqlalchemy import Select, Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from shop.database import add_once, transact
@@ -13,7 +13,7 @@ from shop.errors import GatewayError, GatewayRefused
 from shop.gathering import write
 from shop.payments import disputes, refunds, settling
 from shop.payments.gateway import IncomingEvent, PaymentGateway
-from shop.payments.models import InboxEvent, InboxState
+from shop.payments.models import UNDONE, InboxEvent, InboxState
 from shop.payments.settling import Outcome, Seen
 
 log = logging.getLogger(__name__)
@@ -172,22 +172,24 @@ def _failed(session: Session, event_id: str, failure: str, now: datetime) -> Non
     event.due_at = now + timedelta(seconds=min(15 * 2 ** min(event.tries, 10), 3600))
 
 
+def left_over(now: datetime) -> Select[str]:
+    """The ids of events that wait to be worked and are claimed by nobody, those first that came first."""
+    return (
+        select(InboxEvent.id)
+        .where(
+            InboxEvent.state.in_(UNDONE),
+            InboxEvent.due_at <= now,
+            or_(InboxEvent.claimed_until.is_(None), InboxEvent.claimed_until <= now),
+        )
+        .order_by(InboxEvent.received_at)
+    )
+
+
 def claim_due(session: Session, now: datetime, limit: int = 20) -> list[str]:
     """Claim events that are left over, by a lease, so that several workers share them."""
 
     def claim(s: Session) -> list[str]:
-        waiting = (
-            select(InboxEvent.id)
-            .where(
-                InboxEvent.state != InboxState.DONE,
-                InboxEvent.due_at <= now,
-                or_(InboxEvent.claimed_until.is_(None), InboxEvent.claimed_until <= now),
-            )
-            .order_by(InboxEvent.received_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        found = list(s.scalars(waiting))
+        found = list(s.scalars(left_over(now).limit(limit).with_for_update(skip_locked=True)))
         s.execute(
             update(InboxEvent)
             .where(InboxEvent.id.in_(found))

@@ -236,6 +236,10 @@ class InboxState(enum.StrEnum):
     FAILED = "failed"
 
 
+UNDONE = (InboxState.NEW, InboxState.FAILED)
+"""Not as “all but done”: an index finds the few by what they are, and would be read through for what they are not."""
+
+
 class InboxEvent(Base):
     """A verified webhook, kept before it is worked. Its object is fetched afresh, so only the id is kept."""
 
