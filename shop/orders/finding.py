@@ -44,7 +44,7 @@ STEPS, STEPS_ALONE = 3, 0.5
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched and asked
 whether it is in the others. Nothing is asked of a set that is alone, and a word often stands in name and e-mail: its
 orders are half as many as its terms."""
-WIDER = 10
+WIDER = 3
 """A set up to so many times as large is read whole rather than asked for each order of another one."""
 SPREAD = 5
 """So many times as far as is expected a walk may go: what is found does not lie evenly, and several words of an order
