@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Date, Index, String, case, delete, event, func, insert, inspect, select
+from sqlalchemy import Connection, Date, Index, String, delete, event, func, insert, inspect, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.database import Base, insert_once, run, transact
@@ -86,6 +86,8 @@ class Totals:
         each = Sum(month, currency, what, "" if what is What.COUNTRY else key)
         self.number[each] += number
         self.amount[each] += amount
+        if what is What.COUNTRY:
+            self.countries[currency, key] += number
 
 
 def month_of(day: date) -> str:
@@ -189,21 +191,14 @@ def totals(session: Session, since: date, now: datetime) -> Totals:
     found = Totals()
     today = day_of(now)
     of = (DayTotal.day >= since, DayTotal.day <= today)
-    number, amount = func.sum(DayTotal.number), func.sum(DayTotal.amount)
-    key = case((DayTotal.what == What.COUNTRY, ""), else_=DayTotal.key).label("of")
-    grouped = (DayTotal.month, DayTotal.what, DayTotal.currency)
-    for month, what, currency, one, many, much in session.execute(
-        select(*grouped, key, number, amount).where(*of).group_by(*grouped, key)
-    ):
-        found.add(month, what, currency, one, many, much)
-    by_country = select(DayTotal.currency, DayTotal.key, number).where(*of, DayTotal.what == What.COUNTRY)
-    for currency, country, many in session.execute(by_country.group_by(DayTotal.currency, DayTotal.key)):
-        found.countries[currency, country] += many
+    grouped = (DayTotal.month, DayTotal.what, DayTotal.currency, DayTotal.key)
+    # Countries are not added up by the database: it would read the same rows a second time to tell them apart.
+    closed = select(*grouped, func.sum(DayTotal.number), func.sum(DayTotal.amount)).where(*of).group_by(*grouped)
+    for month, what, currency, key, number, amount in session.execute(closed):
+        found.add(month, what, currency, key, number, amount)
     for first, end in _stretches(_open(session, since, today + timedelta(days=1))):
         for what, currency, one, many, much in count(session, first, end):
             found.add(month_of(first), what, currency, one, many, much)
-            if what is What.COUNTRY:
-                found.countries[currency, one] += many
     return found
 
 
