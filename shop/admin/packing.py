@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -92,15 +92,7 @@ def _waiting(session: Session) -> list[ToPack]:
         _to_pack(order, None, [(line, line.to_post) for line in order.lines if line.to_post], days)
         for order in session.scalars(oldest)
     ]
-    free = (
-        select(Shipment)
-        .join(Shipment.order)
-        .options(contains_eager(Shipment.order))
-        .where(parcels.WAITING)
-        .order_by(Shipment.asked_at, Shipment.id)
-        .limit(AT_ONCE)
-    )
-    for shipment in session.scalars(free):
+    for shipment in _free(session):
         if parcels.may_be_posted(shipment):
             lines = {line.position: line for line in shipment.order.lines}
             copies = [(lines[line.position], line.quantity) for line in shipment.lines]
@@ -110,16 +102,22 @@ def _waiting(session: Session) -> list[ToPack]:
 
 def _stuck(session: Session) -> list[tuple[Shipment, str]]:
     """Free parcels that were decided and cannot be posted as things stand, each with a sentence that says why."""
-    wanted = (
-        select(Shipment)
-        .join(Shipment.order)
-        .options(contains_eager(Shipment.order))
-        .where(parcels.WAITING)
-        .order_by(Shipment.asked_at, Shipment.id)
-        .limit(AT_ONCE)
-    )
-    kept = [each for each in session.scalars(wanted) if not parcels.may_be_posted(each)]
+    kept = [each for each in _free(session) if not parcels.may_be_posted(each)]
     return [(each, posting.not_now(each.order, each)) for each in kept]
+
+
+def _free(session: Session) -> Iterator[Shipment]:
+    """Free parcels that were decided and not posted, with their orders, those that wait longest first."""
+    return iter(
+        session.scalars(
+            select(Shipment)
+            .join(Shipment.order)
+            .options(contains_eager(Shipment.order))
+            .where(parcels.WAITING)
+            .order_by(Shipment.asked_at, Shipment.id)
+            .limit(AT_ONCE)
+        )
+    )
 
 
 def _to_pack(
