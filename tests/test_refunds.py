@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
 from shop import worker
@@ -527,6 +528,22 @@ def turn(gateway: FakeGateway, made: RefundFacts, status: str) -> None:
     """Give a refund another status at the provider."""
     fields = {name: getattr(made, name) for name in ("provider_id", "intent_id", "amount", "metadata", "created")}
     gateway.refunds[made.provider_id] = RefundFacts(**fields, status=status)
+
+
+def test_the_few_that_wait_are_found_by_an_index_among_all_that_went_back(
+    session: Session, order: Order, now: datetime
+):
+    gone = {"payment_id": payments(session, order)[0].id, "state": RefundState.SUCCEEDED, "asked_at": now}
+    gone |= {"source": RefundSource.ADMIN, "amount": 1, "next_try_at": now}
+    rows_of = [{"key": f"key {number}"} | gone for number in range(2000)]
+    transact(session, lambda s: s.execute(insert(Refund), rows_of))
+    transact(session, lambda s: s.execute(text("ANALYZE refund")))
+    late = select(func.count()).where(Refund.state == RefundState.OWED, Refund.next_try_at < now)
+    explain = "EXPLAIN QUERY PLAN" if session.get_bind().dialect.name == "sqlite" else "EXPLAIN"
+    for asked in (refund_calls.waiting(now), late):
+        written = asked.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        plan = "\n".join(str(row[-1]) for row in session.execute(text(f"{explain} {written}")))
+        assert "ix_refund_waiting" in plan, plan
 
 
 def test_a_refund_of_a_payment_that_stripe_does_not_know_is_tried_less_and_less_often(

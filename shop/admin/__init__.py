@@ -52,7 +52,7 @@ from shop.admin import (
     words,
 )
 from shop.admin.desk import desk, person
-from shop.admin.naming import edition_name, language_name
+from shop.admin.naming import copies_of, edition_name, language_name
 
 PAGES = (
     account,
@@ -109,6 +109,7 @@ def vocabulary() -> dict[str, object]:
         "words": words,
         "quoted": quoted,
         "navigation": navigation,
+        "copies_of": copies_of,
         "edition_name": edition_name,
         "language_name": language_name,
     }

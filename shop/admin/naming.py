@@ -12,6 +12,8 @@ from sqlalchemy import select
 from shop.admin.desk import language, locale
 from shop.catalogue.models import Edition, EditionText
 from shop.extensions import db
+from shop.markets import write_number
+from shop.orders.models import Order
 
 
 def edition_name(slug: str) -> str:
@@ -19,6 +21,16 @@ def edition_name(slug: str) -> str:
     if "edition_names" not in g:
         g.edition_names = _names()
     return cast(dict[str, str], g.edition_names).get(slug, slug)
+
+
+def copies_of(order: Order) -> list[str]:
+    """Each edition of an order with the copies that the buyer gets, or of which some are still to be posted."""
+    partly, reader = order.is_partly_posted, locale()
+    return [
+        f"{write_number(line.to_post if partly else line.remaining, reader)} × {edition_name(line.slug)}"
+        for line in order.lines
+        if line.remaining
+    ]
 
 
 def language_name(code: str) -> str:

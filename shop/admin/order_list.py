@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ from sqlalchemy import ColumnElement, select, true
 from shop.admin.deadlines import overdue_since
 from shop.admin.desk import desk, locale
 from shop.admin.listing import HIGHEST
-from shop.admin.naming import edition_name
-from shop.admin.words import FULFILMENT, PAYMENT
+from shop.admin.naming import copies_of, edition_name
+from shop.admin.words import FULFILMENT, PAYMENT, Mark, order_marks
 from shop.catalogue.models import Edition
 from shop.extensions import db, now
-from shop.markets import REGIONS, by_name, country_name, day_of
+from shop.markets import REGIONS, by_name, country_name, day_of, write_moment, write_money
 from shop.orders import finding
 from shop.orders.finding import ATTENTION, TO_POST, Wanted
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -61,6 +61,19 @@ FILTERS = (
 )
 """Everything in the address that says which orders are shown."""
 YES = "yes"
+
+
+class Row(NamedTuple):
+    """An order as the list shows it, in words; there are fifty on a page, so what all share is looked up once."""
+
+    number: str
+    may_be_posted: bool
+    placed: str
+    marks: Sequence[Mark]
+    copies: Sequence[str]
+    buyer: str
+    country: str
+    total: str
 
 
 class Choice(NamedTuple):
@@ -101,7 +114,7 @@ def order_list() -> ResponseReturnValue:
     return render_template(
         "admin/orders.html",
         page=found,
-        refunds_under_way=refunds.under_way(session, found.rows),
+        rows=_rows(found.rows, refunds.under_way(session, found.rows)),
         chosen=chosen,
         typed=asked["q"],
         since=asked["since"],
@@ -113,6 +126,23 @@ def order_list() -> ResponseReturnValue:
         link=lambda **changed: url_for("admin.order_list", **(chosen | changed)),
         export=url_for("admin.export_orders", **chosen),  # type: ignore[arg-type]
     )
+
+
+def _rows(orders: Sequence[Order], under_way: Collection[int]) -> list[Row]:
+    reader, erased = locale(), _("erased")
+    return [
+        Row(
+            order.number,
+            order.may_be_posted,
+            write_moment(order.placed_at, reader),
+            order_marks(order, under_way),
+            copies_of(order),
+            erased if order.buyer.erased_at else order.buyer.name or order.buyer.email,
+            country_name(order.country, reader),
+            write_money(order.total, reader),
+        )
+        for order in orders
+    ]
 
 
 def _asked() -> dict[str, str]:

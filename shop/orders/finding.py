@@ -27,7 +27,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload, load_only, selectinload
 
 from shop.database import by_one_process
 from shop.markets import MARKETS, day_begins
@@ -68,9 +68,27 @@ TO_POST = and_(
 )
 """The same as ``Order.may_be_posted``."""
 
-NAMED = joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at)
-ORDERS = select(Order).options(NAMED)
-"""Orders with as much of their buyers as a list shows."""
+ORDERS = select(Order).options(
+    load_only(
+        Order.number,
+        Order.country,
+        Order.currency,
+        Order.books_amount,
+        Order.postage_amount,
+        Order.payment_state,
+        Order.fulfilment_state,
+        Order.needs_attention,
+        Order.disputed,
+        Order.refunding,
+        Order.placed_at,
+        raiseload=True,
+    ),
+    joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at, raiseload=True),
+    selectinload(Order.lines).load_only(
+        OrderLine.slug, OrderLine.quantity, OrderLine.called_off, OrderLine.posted, raiseload=True
+    ),
+)
+"""Orders with as much of them, their buyers and lines as a list shows; anything else cannot be read from them."""
 
 
 @dataclass(frozen=True, slots=True)

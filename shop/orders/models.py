@@ -137,8 +137,11 @@ class Order(Base):
     @property
     def is_partly_posted(self) -> bool:
         """Some copies have left the house, others have not."""
-        posted = any(line.posted for line in self.lines)
-        return self.fulfilment_state is FulfilmentState.TO_POST and posted and bool(self.copies)
+        return (
+            self.fulfilment_state is FulfilmentState.TO_POST
+            and any(line.posted for line in self.lines)
+            and any(line.to_post for line in self.lines)
+        )
 
     @property
     def may_be_posted(self) -> bool:

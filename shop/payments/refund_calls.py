@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from shop.database import lock, transact
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=3)
 
 
-def due(session: Session, now: datetime) -> list[int]:
-    """Ids of refunds that the provider has not confirmed and nobody is working on."""
-    waiting = (
+def waiting(now: datetime) -> Select[int]:
+    """The ids of refunds that the provider has not confirmed and nobody is working on."""
+    return (
         select(Refund.id)
         .where(
             Refund.state == RefundState.OWED,
@@ -33,7 +33,11 @@ def due(session: Session, now: datetime) -> list[int]:
         )
         .order_by(Refund.id)
     )
-    found = list(session.scalars(waiting))
+
+
+def due(session: Session, now: datetime) -> list[int]:
+    """Which refunds the provider is to be told about."""
+    found = list(session.scalars(waiting(now)))
     session.rollback()
     return found
 
