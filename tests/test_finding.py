@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from shop import audit, erasure
 from shop.database import transact
 from shop.demo import making
-from shop.orders import finding, fulfilment, terms, timeline
+from shop.orders import finding, fulfilment, paging, terms, timeline
 from shop.orders.finding import Wanted
 from shop.orders.folding import words
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -167,12 +167,12 @@ def test_a_large_set_is_walked_and_a_small_one_fetched_with_the_same_answer(
             if all(any(term.startswith(word) for term in known) for word in words(typed))
         ]
         sizes.add(len(expected) > 150)
-        assert found(session, typed=typed) == expected[: finding.PER_PAGE], typed
-        assert by_every_way(session, typed) == [expected[: finding.PER_PAGE]], typed
+        assert found(session, typed=typed) == expected[: paging.PER_PAGE], typed
+        assert by_every_way(session, typed) == [expected[: paging.PER_PAGE]], typed
         for wanted in ({"note": True}, {"edition": catalogue.russian}, {"country": "GB"}):
             ids = {each.number for each in session.scalars(select(Order)) if _is(each, wanted)}
             both = [number for number in expected if number in ids]
-            assert found(session, typed=typed, **wanted) == both[: finding.PER_PAGE], (typed, wanted)
+            assert found(session, typed=typed, **wanted) == both[: paging.PER_PAGE], (typed, wanted)
     assert sizes == {True, False}  # both ways were gone
 
 
@@ -184,7 +184,7 @@ def by_every_way(session: Session, typed: str) -> list[list[str]]:
     pages: list[list[str]] = []
     for each in several:
         rows, _more = finding._page(session, each, None, None)
-        numbers = [row[0].number for row in rows]
+        numbers = [row.number for row in rows]
         pages += [numbers] if numbers not in pages else []
     return pages
 
@@ -229,7 +229,7 @@ def test_every_two_filters_leave_what_both_of_them_leave(session: Session, catal
 
     def ids(*names: str) -> set[int]:
         listing = finding.listing(session, Wanted(**{name: alone[name] for name in names}))
-        return {row.id for row in finding.page(session, select(Order.id), listing, size=1000)[0]}
+        return {row.id for row in paging.page(session, select(Order.id), listing, size=1000)[0]}
 
     each = {name: ids(name) for name in alone}
     every = ids()
@@ -294,11 +294,11 @@ def test_pages_go_there_and_back_while_orders_come_in(session: Session, catalogu
     assert third.older is None
     assert [each.number for page in (first, second, third) for each in page.rows] == numbers
     for window in (0, 10, 10_000):  # a walk that is given up leads to the same neighbours
-        walk = finding.listed(finding._begins("rr").belongs(Order.id))
+        walk = paging.listed(finding._begins("rr").belongs(Order.id))
         ways = finding._ways(session, Wanted(typed="rr"))._replace(walk=walk, window=window)
-        key = finding.key_of(session, third.newer)
+        key = paging.key_of(session, third.newer)
         rows, more = finding._page(session, ways, None, key)
-        assert ([row[0].number for row in rows], more) == (numbers[50:100], True)
+        assert ([row.number for row in rows], more) == (numbers[50:100], True)
     back = finding.orders(session, Wanted(), after=third.newer)
     assert back is not None
     assert [each.number for each in back.rows] == numbers[50:100]
@@ -315,13 +315,13 @@ def test_what_several_words_and_a_filter_find_is_paged_there_and_back(session: S
     assert fetched.asked is not None
     pages, key, more = [], None, True
     while more:
-        rows, more = finding.page(session, select(Order.id, Order.placed_at), fetched, before=key, size=7)
+        rows, more = paging.page(session, select(Order.id, Order.placed_at), fetched, before=key, size=7)
         pages.append([row.id for row in rows])
         key = (rows[-1].placed_at, rows[-1].id)
     assert [each for page in pages for each in page] == ids
     assert len(pages) > 2
-    middle = finding.key_of(session, pages[2][0])
-    rows, more = finding.page(session, select(Order.id), fetched, after=middle, size=7)
+    middle = paging.key_of(session, pages[2][0])
+    rows, more = paging.page(session, select(Order.id), fetched, after=middle, size=7)
     assert ([row.id for row in rows], more) == (pages[1], True)
 
 
@@ -351,11 +351,11 @@ def test_orders_of_one_instant_are_each_seen_once_whatever_the_page_ends_with(
     seen: list[int] = []
     key, more = None, True
     while more:
-        rows, more = finding.page(session, select(Order), finding.listed(true()), before=key, size=2)
+        rows, more = paging.page(session, select(Order), paging.listed(true()), before=key, size=2)
         seen += [row[0].id for row in rows]
         key = (rows[-1][0].placed_at, rows[-1][0].id)
     assert seen == ids[::-1]
-    newer, _more = finding.page(session, select(Order), finding.listed(true()), after=(NOW, ids[1]), size=2)
+    newer, _more = paging.page(session, select(Order), paging.listed(true()), after=(NOW, ids[1]), size=2)
     assert [row[0].id for row in newer] == [ids[3], ids[2]]
 
 

@@ -16,7 +16,7 @@ from shop.admin.order_list import wanted
 from shop.admin.spreadsheets import written_moment
 from shop.database import look
 from shop.extensions import db
-from shop.orders import finding
+from shop.orders import finding, paging
 from shop.orders.finding import Wanted
 from shop.orders.models import Buyer, Order, OrderLine, Shipment
 
@@ -54,7 +54,7 @@ def _batches(session: Session, which: Wanted) -> Iterator[Iterable[list[str]]]:
     what: Any = select(*COLUMNS).join(Buyer, Buyer.order_id == Order.id)
     key, size = None, FIRST
     while True:
-        rows, more = finding.page(session, what, found, before=key, size=size)
+        rows, more = paging.page(session, what, found, before=key, size=size)
         if rows:
             yield _cells(session, rows)
         if not more:

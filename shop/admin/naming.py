@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from babel import Locale
 from flask import g
@@ -13,7 +13,7 @@ from shop.admin.desk import language, locale
 from shop.catalogue.models import Edition, EditionText
 from shop.extensions import db
 from shop.markets import write_number
-from shop.orders.models import Order
+from shop.orders.models import partly_posted
 
 
 def edition_name(slug: str) -> str:
@@ -23,12 +23,12 @@ def edition_name(slug: str) -> str:
     return cast(dict[str, str], g.edition_names).get(slug, slug)
 
 
-def copies_of(order: Order) -> list[str]:
+def copies_of(lines: Sequence[Any], *, to_post: bool) -> list[str]:
     """Each edition of an order with the copies that the buyer gets, or of which some are still to be posted."""
-    partly, reader = order.is_partly_posted, locale()
+    partly, reader = to_post and partly_posted(lines), locale()
     return [
         f"{write_number(line.to_post if partly else line.remaining, reader)} × {edition_name(line.slug)}"
-        for line in order.lines
+        for line in lines
         if line.remaining
     ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 from flask import abort, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,6 +16,7 @@ from flask_babel import LazyString
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.orm import Session
 
 from shop.admin.deadlines import overdue_since
 from shop.admin.desk import desk, locale
@@ -24,6 +26,7 @@ from shop.admin.words import FULFILMENT, PAYMENT, Mark, order_marks
 from shop.catalogue.models import Edition
 from shop.extensions import db, now
 from shop.markets import REGIONS, by_name, country_name, day_of, write_moment, write_money
+from shop.money import Money
 from shop.orders import finding
 from shop.orders.finding import ATTENTION, TO_POST, Wanted
 from shop.orders.lifecycle import FulfilmentState, PaymentState
@@ -45,6 +48,7 @@ STATES: dict[str, tuple[str | LazyString, Callable[[], ColumnElement[bool]]]] = 
         lambda: Order.payment_state.in_((PaymentState.REFUNDED, PaymentState.PART_REFUNDED)),
     ),
 }
+SLUGS = select(Edition.slug).order_by(Edition.id)
 LONGEST_SEARCH = 200
 FILTERS = (
     "q",
@@ -114,12 +118,12 @@ def order_list() -> ResponseReturnValue:
     return render_template(
         "admin/orders.html",
         page=found,
-        rows=_rows(found.rows, refunds.under_way(session, found.rows)),
+        rows=_rows(session, found.rows),
         chosen=chosen,
         typed=asked["q"],
         since=asked["since"],
         until=asked["until"],
-        states=_choices(chosen, "state", [(code, each[0]) for code, each in STATES.items()]),
+        states=_choices(chosen, "state", ((code, str(each[0])) for code, each in STATES.items())),
         groups=_groups(chosen),
         tick=request.args.get("tick") == "all",
         here=request.full_path.rstrip("?"),
@@ -128,18 +132,19 @@ def order_list() -> ResponseReturnValue:
     )
 
 
-def _rows(orders: Sequence[Order], under_way: Collection[int]) -> list[Row]:
+def _rows(session: Session, orders: Sequence[Any]) -> list[Row]:
     reader, erased = locale(), _("erased")
+    lines, under_way = finding.lines(session, orders), refunds.under_way(session, orders)
     return [
         Row(
             order.number,
             order.may_be_posted,
             write_moment(order.placed_at, reader),
             order_marks(order, under_way),
-            copies_of(order),
-            erased if order.buyer.erased_at else order.buyer.name or order.buyer.email,
+            copies_of(lines[order.id], to_post=order.fulfilment_state is FulfilmentState.TO_POST),
+            erased if order.erased_at else order.name or order.email,
             country_name(order.country, reader),
-            write_money(order.total, reader),
+            write_money(Money(order.amount, order.currency), reader),
         )
         for order in orders
     ]
@@ -214,36 +219,41 @@ def _link(asked: dict[str, str]) -> str:
     return f"{g.list_path}?{urlencode(asked)}" if asked else g.list_path
 
 
-def _choices(chosen: dict[str, str], name: str, options: Sequence[tuple[str, Any]]) -> list[Choice]:
-    """A link for each value of a filter; there are hundreds on a page, so what they begin with is written once."""
+def _choices(chosen: dict[str, str], name: str, options: Iterable[tuple[str, str]]) -> list[Choice]:
+    """A link for each value of a filter, which an address may hold as it is; there are hundreds on a page, so what they
+    begin with is written once."""
     others = {key: value for key, value in chosen.items() if key != name}
     current, without, beginning = chosen.get(name, ""), _link(others), _link(others | {name: ""})
-    return [
-        Choice(str(text), beginning + quote_plus(code) if code else without, code == current)
-        for code, text in options
-    ]
+    return [Choice(text, beginning + code if code else without, code == current) for code, text in options]
 
 
 def _groups(chosen: dict[str, str]) -> list[Group]:
     session = db.session()
-    any_of = ("", _("Any"))
-    slugs = session.scalars(select(Edition.slug).order_by(Edition.id))
-    countries = by_name(finding.countries(session), locale())
-    options: list[tuple[str, str, list[tuple[str, Any]]]] = [
-        (_("Payment"), "payment", [any_of, *((each.value, PAYMENT[each]) for each in PaymentState)]),
-        (_("Parcel"), "parcel", [any_of, *((each.value, FULFILMENT[each]) for each in FulfilmentState)]),
-        (_("Edition"), "edition", [any_of, *((slug, edition_name(slug)) for slug in slugs)]),
-        (
-            _("Region"),
-            "region",
-            [any_of, *((code, country_name(each.home, locale())) for code, each in REGIONS.items())],
-        ),
-        (_("Country"), "country", [any_of, *countries]),
-        (_("Attention"), "attention", [any_of, (YES, _("Needs attention"))]),
-        (_("Note"), "note", [any_of, (YES, _("Has a note"))]),
-    ]
+    slugs, countries = session.scalars(SLUGS), finding.countries(session)
+    options = _options(locale(), tuple((slug, edition_name(slug)) for slug in slugs), tuple(countries))
     groups = [Group(label, _choices(chosen, name, each)) for label, name, each in options]
     return [*groups[:5], Group(_("Placed"), _periods(chosen)), *groups[5:]]
+
+
+@lru_cache(64)
+def _options(
+    reader: str, editions: tuple[tuple[str, str], ...], countries: tuple[str, ...]
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Every filter but the days, as its name, its name in the address and its values, in the reader's words."""
+    regions = ((code, country_name(each.home, reader)) for code, each in REGIONS.items())
+    of_each: list[tuple[str, str, Iterable[tuple[str, Any]]]] = [
+        (_("Payment"), "payment", ((each.value, PAYMENT[each]) for each in PaymentState)),
+        (_("Parcel"), "parcel", ((each.value, FULFILMENT[each]) for each in FulfilmentState)),
+        (_("Edition"), "edition", editions),
+        (_("Region"), "region", regions),
+        (_("Country"), "country", by_name(countries, reader)),
+        (_("Attention"), "attention", [(YES, _("Needs attention"))]),
+        (_("Note"), "note", [(YES, _("Has a note"))]),
+    ]
+    return [
+        (label, name, [("", _("Any")), *((code, str(text)) for code, text in values)])
+        for label, name, values in of_each
+    ]
 
 
 def _periods(chosen: dict[str, str]) -> list[Choice]:

@@ -16,7 +16,7 @@ from shop.letters.models import Kind, LetterState
 from shop.markets import write_money
 from shop.money import Currency, Money
 from shop.orders.lifecycle import FulfilmentState, PaymentState
-from shop.orders.models import Order, TimelineEntry, Worry
+from shop.orders.models import TimelineEntry, Worry
 from shop.payments.models import AttemptState, InboxState, RefundSource, RefundState
 from shop.payments.orphans import Obstacle
 from shop.stock import Movement
@@ -270,8 +270,8 @@ class Mark(NamedTuple):
     kind: str = ""
 
 
-def order_marks(order: Order, under_way: Collection[int] = ()) -> tuple[Mark, ...]:
-    """How an order stands; ``under_way`` are the ids of those whose money is on its way back."""
+def order_marks(order: Any, under_way: Collection[int] = ()) -> tuple[Mark, ...]:
+    """How an order, or a row of the list, stands; ``under_way`` are the ids of those whose money is on its way back."""
     return _order_marks(
         locale(),
         order.payment_state,

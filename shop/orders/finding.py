@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Row,
     Select,
     SQLColumnExpression,
     and_,
+    bindparam,
+    case,
     exists,
     false,
     func,
@@ -27,17 +30,16 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.orm import Session, aliased, joinedload, load_only, selectinload
+from sqlalchemy.orm import Session, aliased
 
-from shop.database import by_one_process
 from shop.markets import MARKETS, day_begins
 from shop.orders.folding import squeeze, words
 from shop.orders.lifecycle import FulfilmentState, PaymentState
 from shop.orders.models import Buyer, Order, OrderLine
 from shop.orders.numbers import read_number
+from shop.orders.paging import PER_PAGE, Key, Listing, key_of, listed, literally, page
 from shop.orders.terms import OrderTerm
 
-PER_PAGE = 50
 COUNTED = 10_000
 """Sets larger than this are not counted further."""
 STEPS, STEPS_ALONE = 3, 0.5
@@ -68,27 +70,36 @@ TO_POST = and_(
 )
 """The same as ``Order.may_be_posted``."""
 
-ORDERS = select(Order).options(
-    load_only(
-        Order.number,
-        Order.country,
-        Order.currency,
-        Order.books_amount,
-        Order.postage_amount,
-        Order.payment_state,
-        Order.fulfilment_state,
-        Order.needs_attention,
-        Order.disputed,
-        Order.refunding,
-        Order.placed_at,
-        raiseload=True,
-    ),
-    joinedload(Order.buyer, innerjoin=True).load_only(Buyer.name, Buyer.email, Buyer.erased_at, raiseload=True),
-    selectinload(Order.lines).load_only(
-        OrderLine.slug, OrderLine.quantity, OrderLine.called_off, OrderLine.posted, raiseload=True
-    ),
+SHOWN: Select[*tuple[Any, ...]] = select(
+    Order.id,
+    Order.number,
+    Order.placed_at,
+    Order.country,
+    Order.currency,
+    (Order.books_amount + Order.postage_amount).label("amount"),
+    Order.payment_state,
+    Order.fulfilment_state,
+    Order.needs_attention,
+    Order.disputed,
+    Order.refunding,
+    TO_POST.label("may_be_posted"),
+    Buyer.name,
+    Buyer.email,
+    Buyer.erased_at,
+).join(Buyer, Buyer.order_id == Order.id)
+"""As much of orders and their buyers as a list shows: values, for objects would take as long again to make."""
+LINES = (
+    select(
+        OrderLine.order_id,
+        OrderLine.slug,
+        OrderLine.posted,
+        (OrderLine.quantity - OrderLine.called_off).label("remaining"),
+        (OrderLine.quantity - OrderLine.called_off - OrderLine.posted).label("to_post"),
+    )
+    .where(OrderLine.order_id.in_(bindparam("orders", expanding=True)))
+    .order_by(OrderLine.order_id, OrderLine.position)
 )
-"""Orders with as much of them, their buyers and lines as a list shows; anything else cannot be read from them."""
+"""Of their lines, under the names that these have in ``OrderLine``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +141,12 @@ class Found:
     newer: int | None = None
 
 
-class Listing(NamedTuple):
-    """A statement that lists the ids of orders, and its columns by which these are sorted.
-
-    ``asked`` says of an id what else is asked: of one order after the other as they are listed, until a page is full.
-    """
-
-    ids: Select[Any]
-    placed_at: SQLColumnExpression[datetime]
-    id: SQLColumnExpression[int]
-    asked: Callable[[Any], list[ColumnElement[bool]]] | None = None
-
-
 class Ways(NamedTuple):
     """Two ways to what is wanted, and how far a walk may go; ``walk`` is ``None`` if fetching is cheaper anyway."""
 
     fetch: Listing
     walk: Listing | None = None
     window: int = 0
-
-
-def listed(condition: ColumnElement[bool]) -> Listing:
-    """The orders that fulfil a condition, walked in the order of the list."""
-    return Listing(select(Order.id).where(condition), Order.placed_at, Order.id)
 
 
 def listing(session: Session, wanted: Wanted) -> Listing:
@@ -265,8 +259,8 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     walked = float(PER_PAGE)
     for size in sizes:
         walked = walked * every / max(1, size)
-    walk = listed(and_(*asked, *(each.belongs(Order.id) for each in sets)))
-    smallest = min(range(len(sets)), key=sizes.__getitem__)
+    smallest, *larger = sorted(range(len(sets)), key=sizes.__getitem__)
+    walk = listed(and_(*asked, _in_turn([sets[place].belongs(Order.id) for place in (smallest, *larger)])))
     if asked and sizes[-1] < COUNTED and sizes[-1] <= sizes[smallest]:
         return Ways(walk)
     wide = min(COUNTED, WIDER * sizes[smallest])
@@ -275,8 +269,7 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
         """Within IS TRUE an IN is answered from a hash table; PostgreSQL would otherwise guess but one row."""
         return [
             order_id.in_(each.ids).is_(true()) if sizes[place] < wide else each.belongs(order_id)
-            for place, each in enumerate(sets)
-            if place != smallest
+            for place, each in ((place, sets[place]) for place in larger)
         ]
 
     fetch = _fetched(sets[smallest], asked, others)
@@ -284,6 +277,12 @@ def _cheapest(session: Session, asked: list[ColumnElement[bool]], sets: list[Amo
     if sizes[smallest] < COUNTED and sizes[smallest] * steps <= walked:
         return Ways(fetch)
     return Ways(fetch, walk, min(max(SHORT_WALK, int(SPREAD * walked)), LONG_WALK))
+
+
+def _in_turn(conditions: list[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """All of them, each asked only where those before it hold: those of an AND the database asks as it likes."""
+    first, *others = conditions
+    return case((first, _in_turn(others)), else_=false()) if others else first
 
 
 def _fetched(
@@ -309,54 +308,6 @@ def _fetched(
     return Listing(select(chosen.c.id).where(chosen.c.placed_at.is_not(None)), chosen.c.placed_at, chosen.c.id)
 
 
-Key = tuple[datetime, int]
-"""Where an order stands in the list: when it was placed, and its id."""
-
-
-def page(
-    session: Session,
-    what: Select[Any],
-    which: Listing,
-    *,
-    before: Key | None = None,
-    after: Key | None = None,
-    size: int = PER_PAGE,
-) -> tuple[list[Any], bool]:
-    """So many rows of a statement on ``Order`` older than ``before`` or newer than ``after``, newest first.
-
-    Tells besides whether there are more in that direction. No row is missed or seen twice while others are added.
-    """
-    by_one_process(session)
-    ids = _from(which, before, after).limit(size + 1)
-    found = list(session.execute(_sorted(what.where(Order.id.in_(ids)), Order.placed_at, Order.id, after)))
-    rows = found[:size]
-    return (rows[::-1] if after is not None else rows), len(found) > size
-
-
-def _from(which: Listing, before: Key | None, after: Key | None) -> Any:
-    """The ids of a listing from a place in the list on, in the direction in which one goes."""
-    key, wanted = tuple_(which.placed_at, which.id), which.ids
-    if before is not None:
-        wanted = wanted.where(key < _literally(before))
-    if after is not None:
-        wanted = wanted.where(key > _literally(after))
-    wanted = _sorted(wanted, which.placed_at, which.id, after)
-    if which.asked is None:
-        return wanted
-    each = wanted.offset(0).subquery()  # without the OFFSET all were asked before any is sorted
-    return _sorted(select(each.c.id).where(*which.asked(each.c.id)), each.c.placed_at, each.c.id, after)
-
-
-def _sorted(wanted: Any, placed_at: Any, order_id: Any, after: Key | None) -> Any:
-    if after is not None:
-        return wanted.order_by(placed_at, order_id)
-    return wanted.order_by(placed_at.desc(), order_id.desc())
-
-
-def _literally(key: Key) -> Any:
-    return tuple_(literal(key[0], Order.placed_at.type), literal(key[1]))
-
-
 def _page(session: Session, ways: Ways, before: Key | None, after: Key | None) -> tuple[list[Any], bool]:
     """One page of orders, found by a walk for as long as that is cheap."""
     if ways.walk is not None:
@@ -364,12 +315,12 @@ def _page(session: Session, ways: Ways, before: Key | None, after: Key | None) -
         within = ways.walk
         if end is not None:
             key = tuple_(Order.placed_at, Order.id)
-            limit = key < _literally(end) if after is not None else key > _literally(end)
+            limit = key < literally(end) if after is not None else key > literally(end)
             within = within._replace(ids=within.ids.where(limit))
-        rows, more = page(session, ORDERS, within, before=before, after=after)
+        rows, more = page(session, SHOWN, within, before=before, after=after)
         if more or end is None:
             return rows, more
-    return page(session, ORDERS, ways.fetch, before=before, after=after)
+    return page(session, SHOWN, ways.fetch, before=before, after=after)
 
 
 def _end_of_window(session: Session, window: int, before: Key | None, after: Key | None) -> Key | None:
@@ -387,12 +338,6 @@ def _end_of_window(session: Session, window: int, before: Key | None, after: Key
     return None if end is None else (end.placed_at, end.id)
 
 
-def key_of(session: Session, order_id: int) -> Key | None:
-    """Where an order stands in the list."""
-    placed_at = session.scalar(select(Order.placed_at).where(Order.id == order_id))
-    return None if placed_at is None else (placed_at, order_id)
-
-
 def orders(session: Session, wanted: Wanted, before: int | None = None, after: int | None = None) -> Found | None:
     """One page of orders; ``None`` when the order that it is to begin beyond does not exist."""
     beyond = before if before is not None else after
@@ -401,16 +346,21 @@ def orders(session: Session, wanted: Wanted, before: int | None = None, after: i
         return None
     ways = _ways(session, wanted)
     if before is not None:
-        rows, more = _page(session, ways, key, None)
-        found = [row[0] for row in rows]
+        found, more = _page(session, ways, key, None)
         return Found(found, found[-1].id if more else None, found[0].id if found else None)
     if after is not None:
-        rows, more = _page(session, ways, None, key)
-        found = [row[0] for row in rows]
+        found, more = _page(session, ways, None, key)
         return Found(found, found[-1].id if found else None, found[0].id if more else None)
-    rows, more = _page(session, ways, None, None)
-    found = [row[0] for row in rows]
+    found, more = _page(session, ways, None, None)
     return Found(found, found[-1].id if more else None, None)
+
+
+def lines(session: Session, orders: Sequence[Any]) -> dict[int, list[Row[*tuple[Any, ...]]]]:
+    """The lines of orders of a page, by the order's id."""
+    found: dict[int, list[Row[*tuple[Any, ...]]]] = {each.id: [] for each in orders}
+    for line in session.execute(LINES, {"orders": list(found)}):
+        found[line.order_id].append(line)
+    return found
 
 
 def countries(session: Session) -> list[str]:

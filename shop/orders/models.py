@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -137,11 +138,7 @@ class Order(Base):
     @property
     def is_partly_posted(self) -> bool:
         """Some copies have left the house, others have not."""
-        return (
-            self.fulfilment_state is FulfilmentState.TO_POST
-            and any(line.posted for line in self.lines)
-            and any(line.to_post for line in self.lines)
-        )
+        return self.fulfilment_state is FulfilmentState.TO_POST and partly_posted(self.lines)
 
     @property
     def may_be_posted(self) -> bool:
@@ -152,6 +149,11 @@ class Order(Base):
             and not self.disputed
             and not self.refunding
         )
+
+
+def partly_posted(lines: Iterable[Any]) -> bool:
+    """Whether copies of some lines of an order have been posted, and others not."""
+    return any(line.posted for line in lines) and any(line.to_post for line in lines)
 
 
 class OrderLine(Base):

@@ -58,8 +58,8 @@ def refundable(session: Session, payment: Payment) -> int:
     return payment.amount - sum(refund.amount for refund in session.scalars(taken))
 
 
-def under_way(session: Session, orders: Iterable[Order]) -> frozenset[int]:
-    """Ids of those orders that count as refunded while the provider still has a refund of theirs under way."""
+def under_way(session: Session, orders: Iterable[Any]) -> frozenset[int]:
+    """Ids of those orders, or rows of the list, that count as refunded while a refund of theirs is still under way."""
     ids = [each.id for each in orders if each.payment_state in (PaymentState.REFUNDED, PaymentState.PART_REFUNDED)]
     if not ids:
         return frozenset()
