@@ -24,6 +24,8 @@ for name in wsgi.app.jinja_env.list_templates():
         wsgi.app.jinja_env.get_template(name)
 gc.freeze()
 gc.enable()
+# A page makes some thousand objects and drops them; by default they would be gone through several times meanwhile.
+gc.set_threshold(10_000)
 
 if __name__ == "__main__":
     entrypoint()  # type: ignore[no-untyped-call]

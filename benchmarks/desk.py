@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import tempfile
 import time
@@ -160,6 +161,9 @@ def _report(app: Flask, token: str, pages: list[Wanted], rounds: int) -> bool:
     works |= {each.name: partial(_time, client, each) for each in pages}
     for work in works.values():
         work()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)  # as in serve.py
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():

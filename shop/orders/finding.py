@@ -40,7 +40,7 @@ from shop.orders.numbers import read_number
 from shop.orders.paging import PER_PAGE, Key, Listing, key_of, listed, literally, page
 from shop.orders.terms import OrderTerm
 
-COUNTED = 10_000
+COUNTED = 5_000
 """Sets larger than this are not counted further."""
 STEPS, STEPS_ALONE = 3, 0.5
 """So many orders are walked past, each asked whether it belongs, in the time in which one of a set is fetched and asked
