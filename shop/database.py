@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -185,10 +185,31 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 def _set_level(connection: Connection) -> None:
     options = connection.get_execution_options()
+    driver: Any = connection.connection.dbapi_connection
     if "isolation_level" not in options:
         # Said in BEGIN itself, so it costs no question of its own; None is the database's default.
-        driver: Any = connection.connection.dbapi_connection
         driver.isolation_level = None if options.get("writing") else IsolationLevel.READ_COMMITTED
+    plans = "auto" if options.get("writing") else "force_custom_plan"
+    if connection.info.get("plans", "auto") != plans:
+        connection.info["plans"] = plans
+        # An engine may not know the setting; a connection that broke says so again when it is asked for something.
+        with suppress(connection.dialect.loaded_dbapi.Error):
+            _plan(driver, plans)
+
+
+def _plan(driver: Any, mode: str) -> None:
+    """How a prepared statement is planned from now on (PostgreSQL, "PREPARE, Notes").
+
+    By itself the database makes one plan for all values after some use, from guesses. That spares planning, and is well
+    for writing, where rows are asked for by their keys. Where few rows of many are read, as by a state or the days of a
+    year, such a plan has gone through the whole table: reading plans for the values of each time.
+    """
+    before = driver.autocommit
+    driver.autocommit = True  # what is set in a transaction would be undone with it
+    try:
+        driver.execute(f"SET plan_cache_mode = {mode}")
+    finally:
+        driver.autocommit = before
 
 
 _turn = threading.Lock()

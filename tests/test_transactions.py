@@ -12,7 +12,8 @@ from sqlalchemy import NullPool, create_engine, event, func, select, text, updat
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from shop.database import DOUBTS, TRIES, lock, transact
+from shop.database import DOUBTS, TRIES, lock, look, transact
+from shop.demo import making
 from shop.orders import placing
 from shop.orders.models import Order
 from shop.stock import Stock
@@ -101,6 +102,22 @@ def test_whoever_is_beaten_again_and_again_has_his_turn(app: Flask, session: Ses
     found = at_once(app, 60, lambda s, number: make_order(s, attempt=f"buyer {number}").id)
     assert {type(each).__name__ for each in found} == {"int"}, found
     assert counters(session, catalogue.paperback) == (60, 60, 0)
+
+
+def test_what_only_reads_is_planned_for_the_values_it_asks_about(app: Flask, session: Session):
+    """A plan made once for all values reads a whole table where few rows of many are wanted."""
+    if not is_postgres(app):
+        return
+    plans = text("SHOW plan_cache_mode")
+    assert session.scalar(plans) == "force_custom_plan"
+    session.rollback()
+    assert session.scalar(plans) == "force_custom_plan"  # what a transaction sets ends with it
+    assert transact(session, lambda s: s.scalar(plans)) == "auto"
+    look(session)
+    assert session.scalar(plans) == "force_custom_plan"
+    assert transact(session, lambda s: s.scalar(plans)) == "auto"
+    making.tidy(session)  # a VACUUM, which no transaction may hold
+    assert session.scalar(plans) == "force_custom_plan"
 
 
 def test_what_only_reads_is_never_told_to_begin_again(app: Flask, session: Session):

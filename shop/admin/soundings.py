@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
@@ -53,22 +53,24 @@ def soundings(session: Session, settings: Settings, now: datetime) -> list[Sound
     ]
 
 
-def stalled(now: datetime) -> ColumnElement[bool]:
-    """Letters that have been owed for more than an hour: the mail server does not take them, or nobody brings them."""
-    return (Letter.state == LetterState.OWED) & (Letter.owed_at < now - STALLED)
+def many(what: type[object], *where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many rows there are like that, to be asked along with other things."""
+    return select(func.count()).select_from(what).where(*where).scalar_subquery()
 
 
-def left_waiting(session: Session, now: datetime) -> int:
-    """How many things have been due for so long that nobody seems to be doing them."""
-    late = now - PATIENCE
-    return sum(
-        session.scalar(select(func.count()).where(*where)) or 0
-        for where in (
-            (Letter.state == LetterState.OWED, Letter.due_at < late),
-            (InboxEvent.state.in_(UNDONE), InboxEvent.due_at < late),
-            (Refund.state == RefundState.OWED, Refund.next_try_at < late),
-        )
-    )
+def cuts(now: datetime) -> dict[str, datetime]:
+    """The moments by which ``STALLING`` and ``LEFT_WAITING`` tell what is late."""
+    return {"stalling": now - STALLED, "late": now - PATIENCE}
+
+
+STALLING = many(Letter, Letter.state == LetterState.OWED, Letter.owed_at < bindparam("stalling"))
+"""Letters owed for more than an hour: the mail server does not take them, or nobody brings them."""
+LEFT_WAITING = (
+    many(Letter, Letter.state == LetterState.OWED, Letter.due_at < bindparam("late"))
+    + many(InboxEvent, InboxEvent.state.in_(UNDONE), InboxEvent.due_at < bindparam("late"))
+    + many(Refund, Refund.state == RefundState.OWED, Refund.next_try_at < bindparam("late"))
+)
+"""How many things have been due for so long that nobody seems to be doing them."""
 
 
 def way_of_letters(settings: Settings) -> str:
@@ -102,7 +104,7 @@ def _webhook(session: Session) -> Sounding:
 
 def _letter(session: Session, now: datetime) -> Sounding:
     last = session.scalar(select(func.max(Letter.sent_at)))
-    waiting = session.scalar(select(func.count()).where(stalled(now))) or 0
+    waiting = session.scalar(select(STALLING), cuts(now)) or 0
     how = write_moment(last, locale()) if last else str(_("None yet."))
     if waiting:
         since = ngettext(
@@ -134,7 +136,7 @@ def _arrival(session: Session, settings: Settings) -> Sounding:
 
 def _worker(session: Session, now: datetime) -> list[Sounding]:
     seen = session.scalar(select(func.max(Duty.begun_at)))
-    left = left_waiting(session, now)
+    left = session.scalar(select(LEFT_WAITING), cuts(now)) or 0
     lying = (
         ngettext(
             "%(num)d thing has been waiting for more than ten minutes: the worker seems to have stopped.",

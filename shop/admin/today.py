@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ScalarSelect, Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session, joinedload, lazyload
 
 from shop.admin import reports, soundings
@@ -16,6 +17,7 @@ from shop.admin.desk import desk
 from shop.admin.letters import not_delivered
 from shop.admin.libraries import STATES, WAITING
 from shop.admin.money import UNCONFIRMED_REFUNDS, ownerless
+from shop.admin.soundings import many
 from shop.catalogue import offers
 from shop.catalogue.models import Edition, Status
 from shop.extensions import db, now
@@ -82,87 +84,56 @@ def _disputes(session: Session) -> list[Dispute]:
 
 
 def _tasks(session: Session) -> list[Task]:
-    def many(what: type[object], *where: ColumnElement[bool]) -> int:
-        wanted: Select[int] = select(func.count()).select_from(what).where(*where)
-        return session.scalar(wanted) or 0
-
+    """Everything to do, counted in one question."""
+    at = now()
+    count = session.execute(COUNTS, soundings.cuts(at) | {"overdue": overdue_since(session, at)}).one()
     last = comparison.latest(session)
+    orders, libraries, here = url_for("admin.order_list"), url_for("admin.library_list"), url_for("admin.today")
+    money, setup = url_for("admin.money_page"), url_for("admin.setup_page")
     return [
-        Task(many(Order, TO_POST), _("Orders to post"), url_for("admin.order_list", state="to_post")),
-        Task(
-            many(Order, TO_POST, Order.paid_at < overdue_since(session, now())),
-            _("Orders late to post"),
-            url_for("admin.order_list", state="overdue"),
-        ),
-        Task(many(Shipment, parcels.WAITING), _("Free parcels to post"), url_for("admin.packing_table")),
-        Task(
-            many(Shipment, parcels.CAME_BACK),
-            _("Parcels that came back"),
-            f"{url_for('admin.today')}#returned",
-        ),
-        Task(
-            many(Order, ATTENTION), _("Orders that need attention"), url_for("admin.order_list", state="attention")
-        ),
-        Task(
-            many(Dispute, Dispute.status.in_(TO_ANSWER)),
-            _("Disputes to answer"),
-            f"{url_for('admin.today')}#disputes",
-        ),
-        Task(
-            many(LibraryOrder, WAITING),
-            _("Library orders waiting for an answer"),
-            url_for("admin.library_list", state="waiting"),
-        ),
-        Task(
-            many(Withdrawal, Withdrawal.done_at.is_(None)),
-            _("Withdrawals to deal with"),
-            f"{url_for('admin.today')}#withdrawals",
-        ),
-        Task(
-            many(LibraryOrder, STATES["to_post"][1]),
-            _("Library orders to post"),
-            url_for("admin.library_list", state="to_post"),
-        ),
-        Task(
-            many(LibraryOrder, STATES["unpaid"][1]),
-            _("Unpaid invoices of libraries"),
-            url_for("admin.library_list", state="unpaid"),
-        ),
-        Task(
-            many(Letter, not_delivered()) + many(Letter, soundings.stalled(now())),
-            _("Letters not delivered"),
-            url_for("admin.letter_list"),
-        ),
-        Task(
-            many(Refund, UNCONFIRMED_REFUNDS),
-            _("Refunds that Stripe has yet to confirm"),
-            url_for("admin.money_page"),
-        ),
-        Task(many(Payment, ownerless()), _("Payments of no known order"), url_for("admin.money_page")),
-        Task(last.unresolved if last else 0, _("Differences with Stripe"), url_for("admin.money_page")),
-        Task(
-            many(InboxEvent, InboxEvent.state == InboxState.FAILED),
-            _("Messages from Stripe that failed"),
-            url_for("admin.inbox_list"),
-        ),
-        Task(
-            soundings.left_waiting(session, now()),
-            _("Things left undone by the worker"),
-            url_for("admin.setup_page"),
-        ),
-        Task(_low(session), _("Editions running low"), url_for("admin.stock_page")),
-        Task(len(offers.unconfirmed(session)), _("Facts nobody has confirmed"), url_for("admin.setup_page")),
+        Task(count.to_post, _("Orders to post"), f"{orders}?state=to_post"),
+        Task(count.overdue, _("Orders late to post"), f"{orders}?state=overdue"),
+        Task(count.free_parcels, _("Free parcels to post"), url_for("admin.packing_table")),
+        Task(count.came_back, _("Parcels that came back"), f"{here}#returned"),
+        Task(count.attention, _("Orders that need attention"), f"{orders}?state=attention"),
+        Task(count.disputes, _("Disputes to answer"), f"{here}#disputes"),
+        Task(count.libraries, _("Library orders waiting for an answer"), f"{libraries}?state=waiting"),
+        Task(count.withdrawals, _("Withdrawals to deal with"), f"{here}#withdrawals"),
+        Task(count.libraries_to_post, _("Library orders to post"), f"{libraries}?state=to_post"),
+        Task(count.unpaid, _("Unpaid invoices of libraries"), f"{libraries}?state=unpaid"),
+        Task(count.letters, _("Letters not delivered"), url_for("admin.letter_list")),
+        Task(count.refunds, _("Refunds that Stripe has yet to confirm"), money),
+        Task(count.ownerless, _("Payments of no known order"), money),
+        Task(last.unresolved if last else 0, _("Differences with Stripe"), money),
+        Task(count.events, _("Messages from Stripe that failed"), url_for("admin.inbox_list")),
+        Task(count.left_waiting, _("Things left undone by the worker"), setup),
+        Task(count.low, _("Editions running low"), url_for("admin.stock_page")),
+        Task(len(offers.unconfirmed(session)), _("Facts nobody has confirmed"), setup),
     ]
 
 
-def _low(session: Session) -> int:
+def _low() -> ScalarSelect[int]:
     left = func.coalesce(Stock.on_hand - Stock.held - Stock.allocated, 0)
-    wanted = (
-        select(func.count())
-        .select_from(Edition)
-        .outerjoin(Stock, Stock.edition_id == Edition.id)
-        .where(
-            and_(Edition.status == Status.AVAILABLE, or_(Stock.edition_id.is_(None), left <= Edition.last_copies))
-        )
-    )
-    return session.scalar(wanted) or 0
+    few = or_(Stock.edition_id.is_(None), left <= Edition.last_copies)
+    editions = select(func.count()).select_from(Edition).outerjoin(Stock, Stock.edition_id == Edition.id)
+    return editions.where(Edition.status == Status.AVAILABLE, few).scalar_subquery()
+
+
+COUNTS: Select[*tuple[Any, ...]] = select(
+    many(Order, TO_POST).label("to_post"),
+    many(Order, TO_POST, Order.paid_at < bindparam("overdue")).label("overdue"),
+    many(Shipment, parcels.WAITING).label("free_parcels"),
+    many(Shipment, parcels.CAME_BACK).label("came_back"),
+    many(Order, ATTENTION).label("attention"),
+    many(Dispute, Dispute.status.in_(TO_ANSWER)).label("disputes"),
+    many(LibraryOrder, WAITING).label("libraries"),
+    many(Withdrawal, Withdrawal.done_at.is_(None)).label("withdrawals"),
+    many(LibraryOrder, STATES["to_post"][1]).label("libraries_to_post"),
+    many(LibraryOrder, STATES["unpaid"][1]).label("unpaid"),
+    (many(Letter, not_delivered()) + soundings.STALLING).label("letters"),
+    many(Refund, UNCONFIRMED_REFUNDS).label("refunds"),
+    many(Payment, ownerless()).label("ownerless"),
+    many(InboxEvent, InboxEvent.state == InboxState.FAILED).label("events"),
+    soundings.LEFT_WAITING.label("left_waiting"),
+    _low().label("low"),
+)
