@@ -529,7 +529,7 @@ def test_nobody_is_reminded_of_what_was_answered(session: Session) -> None:
 
 
 def test_who_has_it_in_hand_is_reminded_later(client: Client, session: Session, clock: MovedClock) -> None:
-    order = place(session, datetime.now(UTC) - timedelta(days=2))
+    order = place(session, datetime.now(UTC) - timedelta(days=7))
     due = order.chase_at
     assert due is not None
     assert client.post(link_of(session, order), data={"answer": "seen"}, headers=SAME).status_code == 303

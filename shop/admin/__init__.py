@@ -53,6 +53,7 @@ from shop.admin import (
 )
 from shop.admin.desk import desk, person
 from shop.admin.naming import copies_of, edition_name, language_name
+from shop.admin.order_words import order_marks
 
 PAGES = (
     account,
@@ -110,6 +111,7 @@ def vocabulary() -> dict[str, object]:
         "quoted": quoted,
         "navigation": navigation,
         "copies_of": copies_of,
+        "order_marks": order_marks,
         "edition_name": edition_name,
         "language_name": language_name,
     }

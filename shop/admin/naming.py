@@ -13,7 +13,7 @@ from shop.admin.desk import language, locale
 from shop.catalogue.models import Edition, EditionText
 from shop.extensions import db
 from shop.markets import write_number
-from shop.orders.models import partly_posted
+from shop.orders.lifecycle import partly_posted
 
 
 def edition_name(slug: str) -> str:

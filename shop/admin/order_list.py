@@ -22,7 +22,7 @@ from shop.admin.deadlines import overdue_since
 from shop.admin.desk import desk, locale
 from shop.admin.listing import HIGHEST
 from shop.admin.naming import copies_of, edition_name
-from shop.admin.words import FULFILMENT, PAYMENT, Mark, order_marks
+from shop.admin.order_words import FULFILMENT, PAYMENT, Mark, order_marks
 from shop.catalogue.models import Edition
 from shop.extensions import db, now
 from shop.markets import REGIONS, by_name, country_name, day_of, write_moment, write_money

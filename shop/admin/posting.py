@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.admin.desk import locale
-from shop.admin.words import FULFILMENT, PAYMENT
+from shop.admin.order_words import FULFILMENT, PAYMENT
 from shop.database import transact
 from shop.errors import OutOfStock, WrongState
 from shop.extensions import settings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
+from typing import Any
 
 from shop.errors import WrongState
 
@@ -101,3 +103,8 @@ def after_step(state: FulfilmentState, step: Step) -> FulfilmentState:
         return FULFILMENT[state, step]
     except KeyError:
         raise WrongState(f"{step.value} is not possible while the order is {state.value}") from None
+
+
+def partly_posted(lines: Collection[Any]) -> bool:
+    """Whether copies of some lines of an order have been posted, and others not; rows of lines tell it as well."""
+    return any(line.posted for line in lines) and any(line.to_post for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +24,7 @@ from shop.database import Base
 from shop.markets import MARKETS, Market
 from shop.money import Currency, Money
 from shop.orders.folding import searchable
-from shop.orders.lifecycle import FulfilmentState, PaymentState
+from shop.orders.lifecycle import FulfilmentState, PaymentState, partly_posted
 
 PERSONAL = "personal"
 """The name in an entry's details under which digests of personal values stand."""
@@ -149,11 +148,6 @@ class Order(Base):
             and not self.disputed
             and not self.refunding
         )
-
-
-def partly_posted(lines: Iterable[Any]) -> bool:
-    """Whether copies of some lines of an order have been posted, and others not."""
-    return any(line.posted for line in lines) and any(line.to_post for line in lines)
 
 
 class OrderLine(Base):
