@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import tempfile
 import time
@@ -89,10 +90,11 @@ def _on(name: str, environ: dict[str, str], sizes: list[int], rounds: int) -> bo
 
 
 def _settle_down(session: Session) -> None:
-    """Have done what the database does in the background after so much was written, before anything is timed."""
+    """Have done what is done in the background after so much was written, before anything is timed."""
     making.tidy(session)
     if session.get_bind().dialect.name == "postgresql":
         transact(session, lambda s: s.execute(text("CHECKPOINT")))
+    os.sync()  # else the system still writes for half a minute
 
 
 def _pages(session: Session, share: float) -> Iterator[Wanted]:
